@@ -1,1 +1,29 @@
-//! See the workspace README.
+//! An asynchronous dependency engine: push tasks that name the state they read and write, and they run side by side
+//! wherever that gives the result of running them one by one in push order.
+//!
+//! The engine knows no tensors, files or devices. See [`Engine`] for a first program.
+
+mod access;
+mod builder;
+mod data;
+mod engine;
+mod error;
+mod lane;
+mod lanes;
+mod queue;
+mod sync;
+mod task;
+mod var;
+mod waiting;
+
+pub use access::Mode;
+pub use builder::{RawTask, TaskBuilder};
+pub use data::{Data, Fetch, Read, Write};
+pub use engine::{Engine, EngineBuilder, LaneHandle, OnDrop};
+pub use error::{BoxError, Cause, Error, Failure, Name, TaskId};
+pub use lane::Lane;
+pub use lanes::{Pool, Serial};
+pub use queue::VarQueue;
+pub use task::{Completion, Outcome, ReadyTask, TaskCtx};
+pub use var::Var;
+pub use waiting::VarFuture;

@@ -1,1 +1,35 @@
-//! See the workspace README.
+//! What operators mean: dtypes, shapes, tensors, parameter schemas, inference, gradients, the registry, and the way from an
+//! operator to an engine task. Kernels live in provider crates such as `varflow-cpu`.
+
+mod data_iter;
+pub mod defs;
+mod device;
+mod dispatch;
+mod dtype;
+mod error;
+mod infer;
+mod kernel;
+mod operator;
+mod registry;
+mod rng;
+mod runtime;
+mod schema;
+mod shape;
+mod storage;
+mod tensor;
+
+pub use data_iter::{Batch, DataDesc, DataIter};
+pub use device::{Device, DeviceKind, cpu, gpu};
+pub use dispatch::{BoundOp, BoundTensors, Run, bind, infer_outputs, invoke};
+pub use dtype::{DType, Element};
+pub use error::{Error, Result};
+pub use infer::{DTypes, Shapes};
+pub use kernel::{Kernel, KernelCall, KernelCtx, KernelFactory, Pair, WithWorkspace};
+pub use operator::{Entry, Gradient, GraphBuilder, Operator};
+pub use registry::{Provider, Registry};
+pub use rng::{Philox, name_hash};
+pub use runtime::Runtime;
+pub use schema::{Attrs, Kind, Param, Params, Schema, Value};
+pub use shape::{PartialShape, Shape};
+pub use storage::{ALIGN_BYTES, Storage};
+pub use tensor::{Tensor, TensorDesc};

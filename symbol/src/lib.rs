@@ -1,1 +1,5 @@
-//! See the workspace README.
+//! Networks as symbols, graphs and passes over them, the memory planner and executors.
+
+mod graph;
+
+pub use graph::{Graph, Node};

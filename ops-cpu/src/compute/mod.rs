@@ -1,0 +1,38 @@
+//! Numeric functions on slices.
+//!
+//! Tensors are row-major slices. Slices whose lengths do not fit the stated shape are refused with a [`Mismatch`].
+//!
+//! **Determinism.** How work is cut and in which order sums are added depends on the shapes alone, never on
+//! [`Par::width`] or on timing.
+
+mod broadcast;
+mod cast;
+mod conv;
+mod float;
+mod gemm;
+mod map;
+mod mismatch;
+mod par;
+mod pool;
+mod reduce;
+mod sgd;
+mod softmax;
+mod transpose;
+mod unary;
+
+pub use broadcast::{Binary, binary, binary_in_place};
+pub use cast::{affine_u8, cast};
+pub use conv::Conv;
+pub use float::Float;
+pub use gemm::{Matrix, gemm};
+pub use map::{fill, map, map_in_place, zip, zip_in_place};
+pub use mismatch::Mismatch;
+pub use par::{Par, Serial};
+pub use pool::{Pool, PoolKind};
+pub use reduce::{Reduction, reduce};
+pub use sgd::{Sgd, sgd_momentum_update, sgd_update};
+pub use softmax::{
+    CrossEntropy, log_softmax, softmax, softmax_backward, softmax_cross_entropy, softmax_cross_entropy_backward,
+};
+pub use transpose::transpose;
+pub use unary::{Unary, unary, unary_backward, unary_backward_in_place, unary_in_place};

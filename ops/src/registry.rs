@@ -1,0 +1,174 @@
+//! The registry: operators and kernels by name, all entered by [`Registry::install`].
+
+use crate::device::DeviceKind;
+use crate::kernel::{Kernel, KernelCall, KernelFactory};
+use crate::operator::Operator;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a crate or a plug-in brings: operators, kernels, or both.
+#[derive(Default)]
+pub struct Provider {
+    /// Who it is, for errors and lists.
+    pub name: String,
+    /// Among two kernels of one operator for one device kind the one of higher preference is used. Equal preferences
+    /// are an error.
+    pub preference: i32,
+    /// The operators that it defines.
+    pub operators: Vec<Arc<dyn Operator>>,
+    /// The kernels that it has, by operator name.
+    pub kernels: Vec<(String, DeviceKind, KernelFactory)>,
+}
+
+impl Provider {
+    /// An empty provider of preference 0.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Provider { name: name.to_string(), ..Provider::default() }
+    }
+
+    /// Adds an operator.
+    #[must_use]
+    pub fn operator(mut self, op: impl Operator + 'static) -> Self {
+        self.operators.push(Arc::new(op));
+        self
+    }
+
+    /// Adds a kernel.
+    #[must_use]
+    pub fn kernel<F>(mut self, op: &str, kind: DeviceKind, factory: F) -> Self
+    where
+        F: Fn(&KernelCall<'_>) -> Result<Box<dyn Kernel>> + Send + Sync + 'static,
+    {
+        self.kernels.push((op.to_string(), kind, Arc::new(factory)));
+        self
+    }
+}
+
+#[derive(Clone)]
+struct Slot<T> {
+    provider: String,
+    preference: i32,
+    value: T,
+}
+
+/// Operators and kernels by name.
+#[derive(Default)]
+pub struct Registry {
+    operators: BTreeMap<String, Slot<Arc<dyn Operator>>>,
+    aliases: BTreeMap<String, String>,
+    kernels: BTreeMap<(String, DeviceKind), Slot<KernelFactory>>,
+}
+
+impl Registry {
+    /// An empty registry.
+    #[must_use]
+    pub fn new() -> Self {
+        Registry::default()
+    }
+
+    /// Enters all that the provider brings, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] when an operator or a kernel of the same name is there with the same preference.
+    pub fn install(&mut self, provider: Provider) -> Result<()> {
+        let Provider { name, preference, operators, kernels } = provider;
+        let refuse = |what: String, by: &str| {
+            Err(Error::Registry(format!(
+                "provider \"{name}\" brings {what}, which \"{by}\" brought with the same preference {preference}"
+            )))
+        };
+        for op in &operators {
+            let clash = self.operators.get(op.name()).filter(|s| s.preference == preference);
+            if let Some(slot) = clash {
+                return refuse(format!("operator {}", op.name()), &slot.provider);
+            }
+            for alias in op.aliases() {
+                let other = self.aliases.get(*alias).filter(|n| *n != op.name());
+                if let Some(other) = other.or_else(|| self.operators.get_key_value(*alias).map(|(n, _)| n)) {
+                    return refuse(format!("the name {alias} for {}", op.name()), other);
+                }
+            }
+        }
+        for (op, kind, _) in &kernels {
+            let clash = self.kernels.get(&(op.clone(), *kind)).filter(|s| s.preference == preference);
+            if let Some(slot) = clash {
+                return refuse(format!("a {kind} kernel of {op}"), &slot.provider);
+            }
+        }
+        for op in operators {
+            for alias in op.aliases() {
+                self.aliases.insert((*alias).to_string(), op.name().to_string());
+            }
+            enter(&mut self.operators, op.name().to_string(), Slot { provider: name.clone(), preference, value: op });
+        }
+        for (op, kind, factory) in kernels {
+            enter(&mut self.kernels, (op, kind), Slot { provider: name.clone(), preference, value: factory });
+        }
+        Ok(())
+    }
+
+    /// The operator of this name or alias.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] with the nearest names when there is none.
+    pub fn operator(&self, name: &str) -> Result<&Arc<dyn Operator>> {
+        let name = self.aliases.get(name).map_or(name, String::as_str);
+        self.operators.get(name).map(|s| &s.value).ok_or_else(|| {
+            let mut near: Vec<_> = self.operators.keys().filter(|n| !n.starts_with('_')).collect();
+            near.sort_by_key(|n| distance(&n.to_lowercase(), &name.to_lowercase()));
+            let near: Vec<_> = near.into_iter().take(3).map(String::as_str).collect();
+            Error::Registry(format!("nobody provides operator \"{name}\"; the nearest names are {}", near.join(", ")))
+        })
+    }
+
+    /// Who brought the operator.
+    #[must_use]
+    pub fn provider_of(&self, operator: &str) -> Option<&str> {
+        self.operators.get(operator).map(|s| s.provider.as_str())
+    }
+
+    /// All operators, by name.
+    pub fn operators(&self) -> impl Iterator<Item = &Arc<dyn Operator>> {
+        self.operators.values().map(|s| &s.value)
+    }
+
+    /// The device kinds for which there is a kernel of the operator, with who brought it.
+    pub fn kernels_of<'a>(&'a self, operator: &'a str) -> impl Iterator<Item = (DeviceKind, &'a str)> {
+        self.kernels.iter().filter(move |((n, _), _)| n == operator).map(|((_, k), s)| (*k, s.provider.as_str()))
+    }
+
+    /// Makes the kernel for one use of an operator.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] when nobody has one for the device kind; what the factory says.
+    pub fn kernel(&self, kind: DeviceKind, call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
+        let name = call.op.name();
+        let place = || format!("{name} \"{}\"", call.node);
+        let slot = self.kernels.get(&(name.to_string(), kind)).ok_or_else(|| {
+            Error::Registry(format!("nobody has a {kind} kernel of it")).at(place())
+        })?;
+        (slot.value)(call).map_err(|e| e.at(place()))
+    }
+}
+
+fn enter<K: Ord, T>(map: &mut BTreeMap<K, Slot<T>>, key: K, slot: Slot<T>) {
+    if map.get(&key).is_none_or(|old| old.preference < slot.preference) {
+        map.insert(key, slot);
+    }
+}
+
+/// Levenshtein's edit distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, cb) in b.iter().enumerate() {
+            let best = (row[j] + 1).min(row[j + 1] + 1).min(diagonal + usize::from(ca != *cb));
+            diagonal = std::mem::replace(&mut row[j + 1], best);
+        }
+    }
+    row[b.len()]
+}

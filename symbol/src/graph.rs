@@ -1,0 +1,70 @@
+//! A resolved graph: what passes work on.
+
+use std::sync::Arc;
+use varflow_ops::{Attrs, Entry, Operator, Params};
+
+/// A node: a variable, or one use of an operator.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The operator; `None` for a variable.
+    pub op: Option<Arc<dyn Operator>>,
+    /// Its name, unique in the graph.
+    pub name: String,
+    /// The operator's parameters; empty for a variable.
+    pub params: Params,
+    /// All attributes as texts, hidden ones (`__lr_mult__`) included.
+    pub attrs: Attrs,
+    /// What it reads, auxiliary states last.
+    pub inputs: Vec<Entry>,
+}
+
+impl Node {
+    /// How many outputs it has, hidden ones included; one for a variable.
+    #[must_use]
+    pub fn num_outputs(&self) -> usize {
+        self.op.as_ref().map_or(1, |op| op.outputs(&self.params).len())
+    }
+
+    /// The inputs that it changes.
+    #[must_use]
+    pub fn mutates(&self) -> Vec<usize> {
+        self.op.as_ref().map_or(Vec::new(), |op| op.mutates(&self.params))
+    }
+
+    /// `Convolution "conv1"`, for errors.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let op = self.op.as_ref().map_or("variable", |op| op.name());
+        format!("{op} \"{}\"", self.name)
+    }
+}
+
+/// Nodes in an order in which each comes after all that it reads, and what the graph computes.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// What the graph computes, in order.
+    pub outputs: Vec<Entry>,
+}
+
+impl Graph {
+    /// The variables that are auxiliary states of some node, in order.
+    #[must_use]
+    pub fn auxiliaries(&self) -> Vec<usize> {
+        let mut is_aux = vec![false; self.nodes.len()];
+        for node in &self.nodes {
+            let Some(op) = &node.op else { continue };
+            let n = op.inputs(&node.params).len();
+            node.inputs.iter().skip(n).for_each(|e| is_aux[e.node] = true);
+        }
+        (0..self.nodes.len()).filter(|i| is_aux[*i] && self.nodes[*i].op.is_none()).collect()
+    }
+
+    /// The other variables, in order: data, labels and parameters.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<usize> {
+        let aux = self.auxiliaries();
+        (0..self.nodes.len()).filter(|i| self.nodes[*i].op.is_none() && !aux.contains(i)).collect()
+    }
+}
