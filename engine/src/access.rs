@@ -50,11 +50,11 @@ impl AccessSet {
         self.0.push(Access { var, mode });
     }
 
-    /// Sorts by address and joins duplicates. The order makes taking several var locks at once free of deadlock.
+    /// Sorts by var number and joins duplicates. The order makes taking several var locks at once free of deadlock.
     pub(crate) fn normalise(&mut self) {
-        self.0.sort_unstable_by_key(|a| a.var.address());
+        self.0.sort_unstable_by_key(|a| a.var.id());
         self.0.dedup_by(|b, a| {
-            let same = a.var.address() == b.var.address();
+            let same = a.var.id() == b.var.id();
             if same {
                 a.mode = a.mode.join(b.mode);
             }

@@ -25,12 +25,17 @@ pub(crate) struct Core {
     pending: AtomicUsize,
     /// Guards the sleep of those who wait for `pending` to become zero.
     idle: (Mutex<()>, Condvar),
+    next_var: AtomicUsize,
     state: AtomicUsize,
     first_failure: Mutex<Option<Failure>>,
     pub(crate) blocked: Mutex<Vec<Blocked>>,
 }
 
 impl Core {
+    pub(crate) fn next_var_id(&self) -> usize {
+        self.next_var.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(crate) fn task_begun(&self) {
         // Relaxed: the count is only compared with zero, by those who see it through `task_done`.
         self.pending.fetch_add(1, Ordering::Relaxed);
@@ -158,6 +163,7 @@ impl Engine {
             lanes: Mutex::new(lanes),
             pending: AtomicUsize::new(0),
             idle: (Mutex::new(()), Condvar::new()),
+            next_var: AtomicUsize::new(0),
             state: AtomicUsize::new(OPEN),
             first_failure: Mutex::new(None),
             blocked: Mutex::new(Vec::new()),

@@ -160,10 +160,6 @@ impl Failure {
     pub fn skipped(&self) -> impl Iterator<Item = &TaskId> {
         std::iter::successors(self.chain.as_deref(), |l| l.before.as_deref()).map(|l| &l.task)
     }
-
-    pub(crate) fn same_root(&self, other: &Failure) -> bool {
-        Arc::ptr_eq(&self.root, &other.root)
-    }
 }
 
 impl fmt::Display for Failure {

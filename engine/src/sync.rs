@@ -25,3 +25,13 @@ pub(crate) fn lock<T: ?Sized>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) fn wait<'a, T>(cv: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     cv.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// Waits on a condition variable for at most `time`; tells whether the time ran out.
+pub(crate) fn wait_for<'a, T>(
+    cv: &Condvar,
+    guard: MutexGuard<'a, T>,
+    time: std::time::Duration,
+) -> (MutexGuard<'a, T>, bool) {
+    let (guard, result) = cv.wait_timeout(guard, time).unwrap_or_else(std::sync::PoisonError::into_inner);
+    (guard, result.timed_out())
+}

@@ -14,6 +14,8 @@ use std::future::IntoFuture;
 pub struct Var(pub(crate) Arc<VarState>);
 
 pub(crate) struct VarState {
+    /// Its number in the engine: the order in which var locks are taken.
+    pub(crate) id: usize,
     pub(crate) core: Arc<Core>,
     pub(crate) inner: Mutex<VarInner>,
 }
@@ -25,16 +27,17 @@ pub(crate) struct VarInner {
 
 impl Var {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Var(Arc::new(VarState { core, inner: Mutex::new(VarInner { queue: VarQueue::new(), poison: None }) }))
+        let id = core.next_var_id();
+        Var(Arc::new(VarState { id, core, inner: Mutex::new(VarInner { queue: VarQueue::new(), poison: None }) }))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, VarInner> {
         lock(&self.0.inner)
     }
 
-    /// What identifies the var, and its place in the order in which locks are taken.
-    pub(crate) fn address(&self) -> usize {
-        Arc::as_ptr(&self.0) as usize
+    /// The number of the var in its engine.
+    pub(crate) fn id(&self) -> usize {
+        self.0.id
     }
 
     /// Whether both stand for the same state.
@@ -61,7 +64,7 @@ impl Var {
 
 impl std::fmt::Debug for Var {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Var({:#x})", self.address())
+        write!(f, "var {}", self.id())
     }
 }
 

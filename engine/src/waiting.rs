@@ -3,14 +3,20 @@
 use crate::access::{AccessSet, Mode};
 use crate::engine::Core;
 use crate::error::{Error, Failure, Name};
-use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, lock, wait};
+use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, lock, wait, wait_for};
 use crate::task::{Body, Task, running, running_stack, task_id};
 use crate::var::Var;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// How long a wait inside a task lasts before it is asked whether it can ever end, at first and at most.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// Where a probe leaves what it found.
 #[derive(Default)]
@@ -75,13 +81,26 @@ impl Probe {
         lock(&self.mail.state).answer.clone()
     }
 
-    fn block(&self) -> Result<(), Error> {
+    /// Blocks until the answer is there. Inside a task, looks now and then whether it can ever come.
+    fn block(&self, inside: Option<&Arc<Task>>) -> Result<(), Error> {
+        let mut patience = FIRST_LOOK;
         let mut state = lock(&self.mail.state);
         loop {
             if let Some(answer) = &state.answer {
                 return answer.clone();
             }
-            state = wait(&self.mail.arrived, state);
+            let Some(task) = inside else {
+                state = wait(&self.mail.arrived, state);
+                continue;
+            };
+            let late;
+            (state, late) = wait_for(&self.mail.arrived, state, patience);
+            if late && state.answer.is_none() {
+                drop(state);
+                patience = (patience * 2).min(LAST_LOOK);
+                self.check_cycle(task)?;
+                state = lock(&self.mail.state);
+            }
         }
     }
 
@@ -89,81 +108,70 @@ impl Probe {
         if let Some(answer) = self.answer() {
             return answer;
         }
-        let Some(task) = running() else { return self.block() };
+        let Some(task) = running() else { return self.block(None) };
         let lane = task.lane.clone();
-        loop {
-            self.enter_blocked(&task)?;
-            let helped = lane.help();
-            if !helped {
-                lane.begin_block().inspect_err(|_| self.leave_blocked())?;
-                let answer = self.block();
+        self.enter_blocked(&task);
+        while self.answer().is_none() && lane.help() {}
+        let answer = match lane.begin_block() {
+            Ok(()) => {
+                let answer = self.block(Some(&task));
                 lane.end_block();
-                self.leave_blocked();
-                return answer;
+                answer
             }
-            self.leave_blocked();
-            if let Some(answer) = self.answer() {
-                return answer;
-            }
-        }
+            Err(e) => Err(e),
+        };
+        self.leave_blocked();
+        answer
     }
 
-    /// Makes this wait known, unless it closes a cycle.
-    fn enter_blocked(&self, task: &Arc<Task>) -> Result<(), Error> {
+    /// Makes this wait known to other waits.
+    fn enter_blocked(&self, task: &Arc<Task>) {
         let mut beneath = running_stack();
         beneath.pop();
-        let mut blocked = lock(&task.core.blocked);
-        blocked.push(Blocked { task: task.clone(), probe: self.task.clone(), beneath });
-        let found = find_cycle(&blocked, &self.task, task);
-        match found {
-            None => Ok(()),
-            Some(path) => {
-                blocked.retain(|b| !Arc::ptr_eq(&b.probe, &self.task));
-                Err(Error::WaitCycle(tell_cycle(task, &path)))
-            }
-        }
+        lock(&task.core.blocked).push(Blocked { task: task.clone(), probe: self.task.clone(), beneath });
     }
 
     fn leave_blocked(&self) {
         lock(&self.task.core.blocked).retain(|b| !Arc::ptr_eq(&b.probe, &self.task));
     }
+
+    /// Fails if the wait of `task` can never end. One wait of a cycle is told; without it the others can end.
+    fn check_cycle(&self, task: &Arc<Task>) -> Result<(), Error> {
+        let mut blocked = lock(&task.core.blocked);
+        let Some(path) = find_cycle(&blocked, task, &self.task) else { return Ok(()) };
+        blocked.retain(|b| !Arc::ptr_eq(&b.probe, &self.task));
+        Err(Error::WaitCycle(tell_cycle(&path)))
+    }
 }
 
-fn tell_cycle(task: &Arc<Task>, path: &[Arc<Task>]) -> String {
-    let mut text = format!("{}", task.id);
-    for step in path {
-        let _ = write!(text, " waits for {}", step.id);
+/// `path` leads from the probe to the task that waits: each waits for the next.
+fn tell_cycle(path: &[Arc<Task>]) -> String {
+    let mut text = String::new();
+    for (i, step) in path.iter().enumerate() {
+        let _ = write!(text, "{}{}", if i == 0 { "the " } else { " waits for " }, step.id);
     }
-    let _ = write!(text, " waits for {} itself", task.id);
+    text.push_str(", which waits here");
     text
 }
 
-/// Follows "cannot finish before" from the probe and looks for the waiting task.
+/// Looks for the probe among all that cannot finish before `task` does.
 ///
-/// Edges: a task not yet granted on a var → the conflicting tasks ahead of it there, and the blocked tasks that hold the
-/// var; a blocked task → its probe; a task beneath a blocked one on its thread → the blocked one. Each edge lasts until
-/// its head finishes, so edges seen at different moments of one walk still form a true cycle.
-fn find_cycle(blocked: &[Blocked], probe: &Arc<Task>, target: &Arc<Task>) -> Option<Vec<Arc<Task>>> {
-    let mut seen: Vec<*const Task> = Vec::new();
-    // Depth first, with the path kept beside each entry as an index into `trail`.
-    let mut trail: Vec<(Arc<Task>, usize)> = vec![(probe.clone(), usize::MAX)];
+/// Edges, from what holds up to what is held up: a task → the conflicting tasks that wait behind it in its var queues;
+/// a probe → the blocked task that waits for it; a blocked task → the tasks beneath it on its thread. Each edge lasts
+/// until its first end finishes, so edges seen at different moments of one walk still form a true cycle.
+fn find_cycle(blocked: &[Blocked], task: &Arc<Task>, probe: &Arc<Task>) -> Option<Vec<Arc<Task>>> {
+    let mut seen: HashSet<*const Task> = HashSet::new();
+    // Breadth first; beside each entry the place of the one that holds it up.
+    let mut trail: Vec<(Arc<Task>, Option<usize>)> = vec![(task.clone(), None)];
     let mut next = 0;
     while next < trail.len() {
-        let task = trail[next].0.clone();
-        for after in edges(blocked, &task) {
-            if Arc::ptr_eq(&after, target) {
-                let mut path = Vec::new();
-                let mut at = next;
-                while at != usize::MAX {
-                    path.push(trail[at].0.clone());
-                    at = trail[at].1;
-                }
-                path.reverse();
-                return Some(path);
+        for held in held_up(blocked, &trail[next].0.clone()) {
+            if Arc::ptr_eq(&held, probe) {
+                let before = std::iter::successors(Some(next), |at| trail[*at].1).map(|at| trail[at].0.clone());
+                return Some(std::iter::once(held).chain(before).collect());
             }
-            if !seen.contains(&Arc::as_ptr(&after)) {
-                seen.push(Arc::as_ptr(&after));
-                trail.push((after, next));
+            if seen.insert(Arc::as_ptr(&held)) {
+                trail.push((held, Some(next)));
             }
         }
         next += 1;
@@ -171,35 +179,23 @@ fn find_cycle(blocked: &[Blocked], probe: &Arc<Task>, target: &Arc<Task>) -> Opt
     None
 }
 
-fn edges(blocked: &[Blocked], task: &Arc<Task>) -> Vec<Arc<Task>> {
+fn held_up(blocked: &[Blocked], task: &Arc<Task>) -> Vec<Arc<Task>> {
     let mut out = Vec::new();
     for b in blocked {
-        if Arc::ptr_eq(&b.task, task) {
-            out.push(b.probe.clone());
-        }
-        if b.beneath.iter().any(|t| Arc::ptr_eq(t, task)) {
+        if Arc::ptr_eq(&b.probe, task) {
             out.push(b.task.clone());
+        }
+        if Arc::ptr_eq(&b.task, task) {
+            out.extend(b.beneath.iter().cloned());
         }
     }
     for access in task.accesses.iter() {
-        let exclusive = access.mode.is_exclusive();
         let var = access.var.lock();
-        let Some(place) = var.queue.waiting().position(|(t, _)| Arc::ptr_eq(t, task)) else { continue };
-        let ahead = var.queue.waiting().take(place).filter(|(_, e)| exclusive || *e).map(|(t, _)| t.clone());
-        out.extend(ahead);
-        drop(var);
-        // Whoever holds the var and is blocked. (Holders that run will finish by themselves.) A reader that waits is
-        // held up by an exclusive holder, or by a writer ahead of it, which has edges of its own.
-        for b in blocked {
-            for holder in b.beneath.iter().chain([&b.task]) {
-                let conflict = |a: &&crate::access::Access| {
-                    a.var.same(&access.var) && (exclusive || a.mode.is_exclusive())
-                };
-                if !Arc::ptr_eq(holder, task) && holder.accesses.iter().any(|a| conflict(&a)) {
-                    out.push(holder.clone());
-                }
-            }
-        }
+        let place = var.queue.waiting().position(|(t, _)| Arc::ptr_eq(t, task));
+        let behind = var.queue.waiting().skip(place.map_or(0, |p| p + 1));
+        // A reader behind a reader is held up by the writer between them, which is found by itself.
+        let conflicting = behind.filter(|(_, exclusive)| *exclusive || access.mode.is_exclusive());
+        out.extend(conflicting.map(|(t, _)| t.clone()));
     }
     out
 }

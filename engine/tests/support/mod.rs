@@ -1,0 +1,189 @@
+//! What the engine's tests share: deadlines, and random programs with an interpreter of their own.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use std::sync::{Arc, RwLock, mpsc};
+use std::time::Duration;
+use varflow_engine::{Engine, Mode, Var};
+
+/// Runs `body` on a thread and fails if it takes longer than `seconds`.
+pub fn deadline<R: Send + 'static>(seconds: u64, body: impl FnOnce() -> R + Send + 'static) -> R {
+    let (tx, rx) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let result = body();
+        let _ = tx.send(());
+        result
+    });
+    match rx.recv_timeout(Duration::from_secs(seconds)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("still running after {seconds} s"),
+        _ => thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)),
+    }
+}
+
+/// What one task of a random program does.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Mixes what it reads into what it writes.
+    Mix,
+    /// The same, finished through a token, from another thread if so.
+    MixAsync { elsewhere: bool },
+    /// Returns an error.
+    Fail,
+    /// Panics.
+    Panic,
+    /// Drops its token.
+    DropToken,
+    /// Mixes by a parallel loop.
+    Loop { n: usize },
+}
+
+/// One task: the vars it names, in any order and repetition, and what it does.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub accesses: Vec<(usize, Mode)>,
+    pub act: Act,
+    pub priority: i32,
+}
+
+impl Step {
+    /// The accesses, each var once.
+    pub fn joined(&self) -> Vec<(usize, Mode)> {
+        let mut out: Vec<(usize, Mode)> = Vec::new();
+        for &(v, m) in &self.accesses {
+            match out.iter_mut().find(|(w, _)| *w == v) {
+                Some((_, n)) => *n = n.join(m),
+                None => out.push((v, m)),
+            }
+        }
+        out.sort_by_key(|(v, _)| *v);
+        out
+    }
+}
+
+pub fn programs(vars: usize, len: usize) -> impl Strategy<Value = Vec<Step>> {
+    let mode = prop_oneof![3 => Just(Mode::Read), 2 => Just(Mode::Write), 2 => Just(Mode::Overwrite)];
+    let act = prop_oneof![
+        30 => Just(Act::Mix),
+        4 => any::<bool>().prop_map(|elsewhere| Act::MixAsync { elsewhere }),
+        1 => Just(Act::Fail),
+        1 => Just(Act::Panic),
+        1 => Just(Act::DropToken),
+        3 => (1_usize..20).prop_map(|n| Act::Loop { n }),
+    ];
+    let step = (prop::collection::vec((0..vars, mode), 1..6), act, prop_oneof![4 => Just(0), 1 => -3..4_i32])
+        .prop_map(|(accesses, act, priority)| Step { accesses, act, priority });
+    prop::collection::vec(step, 1..len)
+}
+
+/// What a var holds at the end: a number, or the index of the step whose failure poisons it.
+pub type Ending = Result<u64, usize>;
+
+fn mix(a: u64, b: u64) -> u64 {
+    (a ^ b.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(23).wrapping_mul(0xff51_afd7_ed55_8ccd)
+}
+
+/// What the step puts into its written var number `nth`, given the values that it can see.
+fn value(index: usize, nth: usize, seen: &[u64]) -> u64 {
+    seen.iter().fold(mix(index as u64, nth as u64), |h, v| mix(h, *v))
+}
+
+/// Runs the program one step after the other, without any engine.
+pub fn interpret(program: &[Step], vars: usize) -> Vec<Ending> {
+    let mut state: Vec<Ending> = (0..vars).map(|v| Ok(v as u64)).collect();
+    for (index, step) in program.iter().enumerate() {
+        let accesses = step.joined();
+        let seen: Result<Vec<u64>, usize> =
+            accesses.iter().filter(|(_, m)| m.sees_old()).map(|(v, _)| state[*v]).collect();
+        let fails = matches!(step.act, Act::Fail | Act::Panic | Act::DropToken);
+        let seen = if fails { seen.and(Err(index)) } else { seen };
+        for (nth, (v, _)) in accesses.iter().filter(|(_, m)| m.is_exclusive()).enumerate() {
+            state[*v] = seen.as_ref().map(|s| value(index, nth, s)).map_err(|e| *e);
+        }
+    }
+    state
+}
+
+/// The memory of a program: locks that must never be contended.
+pub struct Memory {
+    pub vars: Vec<Var>,
+    cells: Vec<RwLock<u64>>,
+}
+
+impl Memory {
+    pub fn new(engine: &Engine, vars: usize) -> Arc<Memory> {
+        let cells = (0..vars).map(|v| RwLock::new(v as u64)).collect();
+        Arc::new(Memory { vars: (0..vars).map(|_| engine.var()).collect(), cells })
+    }
+
+    /// Does what the step is to do; panics if anyone else touches what it holds.
+    fn apply(&self, index: usize, accesses: &[(usize, Mode)]) {
+        let mut readers = Vec::new();
+        let mut writers = Vec::new();
+        let mut seen = Vec::new();
+        for &(v, mode) in accesses {
+            if mode.is_exclusive() {
+                let guard = self.cells[v].try_write().expect("another task touches a var that this one writes");
+                if mode.sees_old() {
+                    seen.push(*guard);
+                }
+                writers.push(guard);
+            } else {
+                let guard = self.cells[v].try_read().expect("another task writes a var that this one reads");
+                seen.push(*guard);
+                readers.push(guard);
+            }
+        }
+        if index % 7 == 0 {
+            std::thread::yield_now();
+        }
+        for (nth, guard) in writers.iter_mut().enumerate() {
+            **guard = value(index, nth, &seen);
+        }
+    }
+
+    pub fn push(self: &Arc<Self>, engine: &Engine, index: usize, step: &Step) {
+        let mut task = engine.raw(format!("{index}")).priority(step.priority);
+        for (v, mode) in &step.accesses {
+            task = task.access(&self.vars[*v], *mode);
+        }
+        let (memory, accesses) = (self.clone(), step.joined());
+        match step.act.clone() {
+            Act::Mix => task.run(move |_| memory.apply(index, &accesses)),
+            Act::MixAsync { elsewhere } => task.run_async(move |_, token| {
+                let finish = move || {
+                    memory.apply(index, &accesses);
+                    token.complete(Ok(()));
+                };
+                if elsewhere { drop(std::thread::spawn(finish)) } else { finish() }
+            }),
+            Act::Fail => task.run(|_| Err::<(), _>("told to fail")),
+            Act::Panic => task.run(|_| -> () { std::panic::resume_unwind(Box::new("told to panic")) }),
+            Act::DropToken => task.run_async(|_, token| drop(token)),
+            Act::Loop { n } => task.run(move |ctx| {
+                let hits: Vec<_> = (0..n).map(|_| std::sync::atomic::AtomicUsize::new(0)).collect();
+                ctx.parallel_for(n, &|i| {
+                    hits[i].fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                });
+                assert!(hits.iter().all(|h| h.load(std::sync::atomic::Ordering::Relaxed) == 1));
+                memory.apply(index, &accesses);
+            }),
+        }
+    }
+
+    pub fn ending(&self) -> Vec<Ending> {
+        let end = |(var, cell): (&Var, &RwLock<u64>)| match var.wait() {
+            Ok(()) => Ok(*cell.try_read().expect("nobody writes after the wait")),
+            Err(e) => Err(e.failure().expect("a task failure").task().name.as_str().parse().unwrap()),
+        };
+        self.vars.iter().zip(&self.cells).map(end).collect()
+    }
+}
+
+/// Runs the program on an engine and tells what each var holds at the end.
+pub fn execute(engine: &Engine, program: &[Step], vars: usize) -> Vec<Ending> {
+    let memory = Memory::new(engine, vars);
+    for (index, step) in program.iter().enumerate() {
+        memory.push(engine, index, step);
+    }
+    memory.ending()
+}
