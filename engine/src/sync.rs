@@ -4,16 +4,20 @@
 #[cfg(not(loom))]
 mod imp {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-    pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::thread_local;
 }
 
 #[cfg(loom)]
 mod imp {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-    pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::thread_local;
 }
 
 pub(crate) use imp::*;
+// Only counts references: nothing in the protocols rests on its orderings, and loom's cannot hold trait objects.
+pub(crate) use std::sync::Arc;
 
 /// Locks, ignoring lock poisoning: every critical section in this crate either leaves the state valid at each step or
 /// holds no invariant, and a panicking task must not take the engine down with it.

@@ -4,7 +4,7 @@ use crate::access::{Access, AccessSet, Mode};
 use crate::engine::{Core, Engine};
 use crate::error::{BoxError, Cause, Failure, Name, TaskId};
 use crate::lane::Lane;
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, lock, thread_local};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,16 +35,16 @@ pub(crate) struct Task {
 
 thread_local! {
     /// The tasks that this thread is running, outermost first.
-    static RUNNING: RefCell<Vec<Arc<Task>>> = const { RefCell::new(Vec::new()) };
+    static RUNNING: RefCell<Vec<Arc<Task>>> = RefCell::new(Vec::new());
 }
 
 pub(crate) fn running() -> Option<Arc<Task>> {
-    RUNNING.with_borrow(|r| r.last().cloned())
+    RUNNING.with(|r| r.borrow().last().cloned())
 }
 
-/// The task that runs on top of `task` on this thread, which `task` must therefore wait for.
+/// The tasks that this thread is running, outermost first.
 pub(crate) fn running_stack() -> Vec<Arc<Task>> {
-    RUNNING.with_borrow(Clone::clone)
+    RUNNING.with(|r| r.borrow().clone())
 }
 
 /// Marks `task` as the one that this thread runs, until dropped.
@@ -52,16 +52,14 @@ pub(crate) struct RunningMark;
 
 impl RunningMark {
     pub(crate) fn new(task: Arc<Task>) -> Self {
-        RUNNING.with_borrow_mut(|r| r.push(task));
+        RUNNING.with(|r| r.borrow_mut().push(task));
         RunningMark
     }
 }
 
 impl Drop for RunningMark {
     fn drop(&mut self) {
-        RUNNING.with_borrow_mut(|r| {
-            r.pop();
-        });
+        RUNNING.with(|r| r.borrow_mut().pop());
     }
 }
 
