@@ -46,6 +46,9 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// What the graph computes, in order.
     pub outputs: Vec<Entry>,
+    /// Pairs of entries that have one shape and dtype: a gradient, and what it is the gradient of. Inference merges what
+    /// it knows of the two, so that a backward operator needs no input merely to learn a shape.
+    pub alike: Vec<(Entry, Entry)>,
 }
 
 impl Graph {
@@ -65,6 +68,6 @@ impl Graph {
     #[must_use]
     pub fn arguments(&self) -> Vec<usize> {
         let aux = self.auxiliaries();
-        (0..self.nodes.len()).filter(|i| self.nodes[*i].op.is_none() && !aux.contains(i)).collect()
+        (0..self.nodes.len()).filter(|i| self.nodes[*i].op.is_none() && aux.binary_search(i).is_err()).collect()
     }
 }

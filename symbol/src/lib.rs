@@ -1,5 +1,52 @@
 //! Networks as symbols, graphs and passes over them, the memory planner and executors.
+//!
+//! A [`Symbol`] is what a model builder writes: operator names, attributes and inputs. [`Symbol::resolve`] looks the
+//! operators up and gives a [`Graph`], on which everything else works.
+//!
+//! ```
+//! use varflow_ops::{Registry, defs};
+//! use varflow_symbol::sym;
+//! let mut registry = Registry::new();
+//! registry.install(defs::provider())?;
+//! let x = sym::fully_connected(sym::var("data")).num_hidden(10).name("fc1");
+//! let graph = x.build().resolve(&registry)?;
+//! assert_eq!(graph.list_arguments(), ["data", "fc1_weight", "fc1_bias"]);
+//! assert_eq!(graph.list_outputs(), ["fc1_output"]);
+//! # Ok::<(), varflow_ops::Error>(())
+//! ```
 
+mod arith;
+mod atomic;
+mod attr_text;
+mod builder;
+mod checker;
+mod dot;
+mod executor;
+mod gradient;
 mod graph;
+mod host_array;
+mod infer;
+pub mod json;
+mod names;
+pub mod params;
+pub mod plan;
+mod resolve;
+mod summary;
+pub mod sym;
+mod symbol;
 
+pub use arith::Operand;
+pub use atomic::save_atomically;
+pub use attr_text::AttrText;
+pub use builder::{OpBuilder, VarBuilder};
+pub use checker::check_plan;
+pub use dot::dot;
+pub use executor::{BindOptions, Executor, GradReq, Named, PlanReport};
+pub use gradient::{GradGraph, gradient};
 pub use graph::{Graph, Node};
+pub use host_array::HostArray;
+pub use infer::{infer_dtypes, infer_shapes};
+pub use plan::Plan;
+pub use summary::summary;
+pub use symbol::Symbol;
+pub use varflow_ops::{Error, Result};

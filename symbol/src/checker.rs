@@ -1,0 +1,259 @@
+//! Proves that a memory plan is sound, without knowing how it was made.
+//!
+//! The plan is run in thought for several steps, as the engine would order it: each task names the vars of its inputs and
+//! outputs, of its workspace, and of the occupants that the plan says it clobbers. From these accesses, and nothing
+//! else, follows which tasks are ordered. Then for any two tasks that touch the same bytes of the arena, one of them
+//! writing: they must be ordered, and if one reads a value that the other does not belong to, the other must not lie
+//! between the task that made the value and the one that reads it. So under every schedule that the engine allows, each
+//! value is intact whenever it is read.
+
+use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput};
+use crate::{Graph, Node};
+use std::collections::HashMap;
+use std::ops::Range;
+use varflow_ops::{ALIGN_BYTES, Entry, Error, Result, TensorDesc};
+
+/// The most tasks whose order the checker works out: it keeps a bit for each two.
+const MAX_TASKS: usize = 40_000;
+
+/// Checks a plan against what it was made for.
+///
+/// # Errors
+/// [`Error::Contract`] that names the two tasks and the bytes, or the entry and what is wrong with its place, or says that
+/// the graph is too large to be checked: 40,000 tasks are thought through, which is 20,000 nodes of one phase, or about
+/// 6,000 of two phases alike.
+pub fn check_plan(input: &PlanInput<'_>, plan: &Plan) -> Result<()> {
+    let (graph, descs, workspace_bytes) = (input.graph, input.descs, input.workspace_bytes);
+    let n = graph.nodes.len();
+    let sizes =
+        [descs.num_nodes(), workspace_bytes.len(), plan.places.num_nodes(), plan.workspaces.len(), plan.clobbers.len()];
+    if sizes.iter().any(|size| *size != n) {
+        return Err(Error::Contract(format!("the plan is one of {sizes:?} nodes, the graph has {n}")));
+    }
+    let subject = Subject { graph, descs, workspace_bytes, plan };
+    for node in input.phases.iter().flatten() {
+        subject.check_node(*node)?;
+    }
+    let tasks = unroll(input.phases);
+    if tasks.len() > MAX_TASKS {
+        let n = tasks.len();
+        return Err(Error::Contract(format!(
+            "the plan is too large to be checked: {n} tasks, at most {MAX_TASKS} can be"
+        )));
+    }
+    let order = Order::new(&tasks, |node| subject.accesses(node));
+    subject.check_touches(&tasks, &order)
+}
+
+/// Steps that end at each phase followed by steps that end at each phase: every way in which the arena can have been left.
+fn unroll(phases: &[Vec<usize>]) -> Vec<usize> {
+    let mut tasks = Vec::new();
+    let n = phases.len();
+    for (a, b) in (0..n).flat_map(|a| (0..n).map(move |b| (a, b))) {
+        tasks.extend(phases[..=a].iter().chain(&phases[..=b]).flatten());
+    }
+    tasks
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    /// Reads and writes.
+    Change,
+    Write,
+}
+
+struct Touch {
+    bytes: Range<usize>,
+    task: usize,
+    value: Occupant,
+    kind: Kind,
+}
+
+struct Subject<'a> {
+    graph: &'a Graph,
+    descs: &'a EntryMap<TensorDesc>,
+    workspace_bytes: &'a [usize],
+    plan: &'a Plan,
+}
+
+impl Subject<'_> {
+    fn bytes(&self, value: Occupant) -> Option<Range<usize>> {
+        let (start, n) = match value {
+            Occupant::Workspace(node) => (self.plan.workspaces[node]?, self.workspace_bytes[node]),
+            Occupant::Entry(entry) => match self.plan.places[entry] {
+                Place::Arena(start) => (start, self.descs[entry].len_bytes()),
+                Place::Own | Place::Nowhere => return None,
+            },
+        };
+        Some(start..start.saturating_add(n))
+    }
+
+    /// What a task of this node touches in the arena.
+    fn touches(&self, i: usize) -> Vec<(Occupant, Kind)> {
+        let node = &self.graph.nodes[i];
+        let mutated = node.mutates();
+        let kind = |p| if mutated.contains(&p) { Kind::Change } else { Kind::Read };
+        let inputs = node.inputs.iter().enumerate().map(|(p, e)| (Occupant::Entry(*e), kind(p)));
+        let outputs = (0..node.num_outputs()).map(|output| (Occupant::Entry(Entry { node: i, output }), Kind::Write));
+        let workspace = [(Occupant::Workspace(i), Kind::Write)];
+        inputs.chain(outputs).chain(workspace).filter(|(v, _)| self.bytes(*v).is_some()).collect()
+    }
+
+    /// The vars that a task of this node names, with whether it must have them alone.
+    fn accesses(&self, i: usize) -> Vec<(Occupant, bool)> {
+        let node = &self.graph.nodes[i];
+        let mutated = node.mutates();
+        let inputs = node.inputs.iter().enumerate().map(|(p, e)| (Occupant::Entry(*e), mutated.contains(&p)));
+        let outputs = (0..node.num_outputs()).map(|output| (Occupant::Entry(Entry { node: i, output }), true));
+        let clobbered = self.plan.clobbers[i].iter().map(|o| (*o, true));
+        inputs.chain(outputs).chain([(Occupant::Workspace(i), true)]).chain(clobbered).collect()
+    }
+
+    /// What must hold of one node's own tensors.
+    fn check_node(&self, i: usize) -> Result<()> {
+        let node = &self.graph.nodes[i];
+        let refuse = |text: String| Err(Error::Contract(text).at(node.place()));
+        for entry in &node.inputs {
+            if self.plan.places[*entry] == Place::Nowhere {
+                return refuse(format!("reads {entry:?}, which has no memory"));
+            }
+        }
+        if self.workspace_bytes[i] > 0 && self.plan.workspaces[i].is_none() {
+            return refuse(format!("has no memory for its workspace of {} bytes", self.workspace_bytes[i]));
+        }
+        let touches = self.touches(i);
+        for (p, (value, kind)) in touches.iter().enumerate() {
+            let Some(bytes) = self.bytes(*value) else { continue };
+            if bytes.end > self.plan.planned_bytes || bytes.start % ALIGN_BYTES != 0 {
+                return refuse(format!("{value:?} has bytes {bytes:?} of an arena of {}", self.plan.planned_bytes));
+            }
+            for (other, other_kind) in &touches[..p] {
+                let apart = self.bytes(*other).is_none_or(|b| !meet(&b, &bytes));
+                let both_read = *kind == Kind::Read && *other_kind == Kind::Read;
+                if !apart && !both_read && !self.is_in_place(node, &touches, *other, *value) {
+                    return refuse(format!("{other:?} and {value:?} share bytes, which it does not allow"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the operator allows that `output` takes the place of `input`, as it does here: the same bytes, and no
+    /// other of its tensors there.
+    fn is_in_place(&self, node: &Node, touches: &[(Occupant, Kind)], input: Occupant, output: Occupant) -> bool {
+        let (Occupant::Entry(from), Occupant::Entry(to)) = (input, output) else { return false };
+        let declared = node.op.as_ref().is_some_and(|op| {
+            let pairs = op.inplace(&node.params);
+            pairs.iter().any(|(i, o)| node.inputs.get(*i) == Some(&from) && *o == to.output)
+        });
+        let bytes = self.bytes(output);
+        let others =
+            touches.iter().filter(|(v, _)| self.bytes(*v).zip(bytes.clone()).is_some_and(|(a, b)| meet(&a, &b)));
+        declared && bytes == self.bytes(input) && self.descs[from].dtype == self.descs[to].dtype && others.count() == 2
+    }
+
+    fn check_touches(&self, tasks: &[usize], order: &Order) -> Result<()> {
+        let mut made: HashMap<Occupant, usize> = HashMap::new();
+        let mut touches = Vec::new();
+        // For each touch, the task that made the value it reads.
+        let mut makers = Vec::new();
+        for (task, node) in tasks.iter().enumerate() {
+            for (value, kind) in self.touches(*node) {
+                let maker = if kind == Kind::Write { Some(task) } else { made.get(&value).copied() };
+                let Some(maker) = maker else {
+                    let place = self.graph.nodes[*node].place();
+                    return Err(Error::Contract(format!("{value:?} is read before it is made")).at(place));
+                };
+                made.insert(value, maker);
+                if let Some(bytes) = self.bytes(value).filter(|b| !b.is_empty()) {
+                    makers.push(maker);
+                    touches.push(Touch { bytes, task, value, kind });
+                }
+            }
+        }
+        let mut by_start: Vec<usize> = (0..touches.len()).collect();
+        by_start.sort_by_key(|t| touches[*t].bytes.start);
+        let mut open: Vec<usize> = Vec::new();
+        for t in by_start {
+            open.retain(|o| touches[*o].bytes.end > touches[t].bytes.start);
+            for &o in &open {
+                self.check_pair((&touches[o], makers[o]), (&touches[t], makers[t]), tasks, order)?;
+                self.check_pair((&touches[t], makers[t]), (&touches[o], makers[o]), tasks, order)?;
+            }
+            open.push(t);
+        }
+        Ok(())
+    }
+
+    /// `a` and `b` touch common bytes: checks that they are ordered if they must be, and that what `a` reads is not
+    /// destroyed by `b`.
+    fn check_pair(&self, a: (&Touch, usize), b: (&Touch, usize), tasks: &[usize], order: &Order) -> Result<()> {
+        let ((a, maker), (b, _)) = (a, b);
+        let name = |task: usize| self.graph.nodes[tasks[task]].place();
+        if a.task == b.task || b.kind == Kind::Read {
+            return Ok(());
+        }
+        if !order.is_ordered(a.task, b.task) {
+            let (a, b) = ((name(a.task), a.value, &a.bytes), (name(b.task), b.value, &b.bytes));
+            return Err(Error::Contract(format!("{a:?} and {b:?} share bytes and may run at once")));
+        }
+        let changes_it = b.kind == Kind::Change && b.value == a.value;
+        if a.kind != Kind::Write && maker < b.task && b.task < a.task && !changes_it {
+            let (value, bytes) = (a.value, &a.bytes);
+            let text = format!("{value:?} at {bytes:?} is read by {} after {} wrote there", name(a.task), name(b.task));
+            return Err(Error::Contract(text));
+        }
+        Ok(())
+    }
+}
+
+fn meet(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// Which tasks come before which, whatever the schedule: a bit for each two.
+struct Order {
+    words: usize,
+    before: Vec<u64>,
+}
+
+impl Order {
+    fn new(tasks: &[usize], accesses: impl Fn(usize) -> Vec<(Occupant, bool)>) -> Order {
+        let words = tasks.len().div_ceil(64);
+        let mut order = Order { words, before: vec![0; words * tasks.len()] };
+        // For each var the last task that had it alone, and the readers since.
+        let mut vars: HashMap<Occupant, (Option<usize>, Vec<usize>)> = HashMap::new();
+        for (task, node) in tasks.iter().enumerate() {
+            for (var, alone) in accesses(*node) {
+                let (writer, readers) = vars.entry(var).or_default();
+                if let Some(writer) = *writer {
+                    order.add(writer, task);
+                }
+                if alone {
+                    readers.drain(..).for_each(|r| order.add(r, task));
+                    *writer = Some(task);
+                } else {
+                    readers.push(task);
+                }
+            }
+        }
+        order
+    }
+
+    /// `first` comes before `then`, which is the last task known so far.
+    fn add(&mut self, first: usize, then: usize) {
+        if first == then || self.is_ordered(first, then) {
+            return;
+        }
+        let (head, tail) = self.before.split_at_mut(then * self.words);
+        let row = &head[first * self.words..(first + 1) * self.words];
+        tail.iter_mut().zip(row).for_each(|(t, r)| *t |= r);
+        tail[first / 64] |= 1 << (first % 64);
+    }
+
+    fn is_ordered(&self, a: usize, b: usize) -> bool {
+        let (first, then) = (a.min(b), a.max(b));
+        self.before[then * self.words + first / 64] >> (first % 64) & 1 == 1
+    }
+}

@@ -1,0 +1,235 @@
+//! Binding: tensors for everything, kernels for every node, and both together as tasks to be pushed.
+
+use super::network::{Network, describe};
+use super::options::BindOptions;
+use super::report::PlanReport;
+use super::{Executor, Named};
+use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput};
+use crate::{Graph, check_plan};
+use std::sync::Arc;
+use varflow_engine::{Engine, Var};
+use varflow_ops::{
+    BoundOp, BoundTensors, DType, DeviceKind, Entry, Error, Kernel, KernelCall, Registry, Result, Runtime, Shape,
+    Storage, Tensor, TensorDesc,
+};
+
+/// Up to how many nodes debug builds check the plan of each executor.
+const MAX_CHECKED: usize = 100;
+
+pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], options: &BindOptions) -> Result<Executor> {
+    let net = Network::new(graph, &rt.registry, given, options)?;
+    let mut train = kernels(&rt.registry, &net, options.for_training)?;
+    // A training executor can run its forward nodes either way.
+    let score = if options.for_training { kernels_of(&rt.registry, &net, &net.phases[0], false)? } else { Vec::new() };
+
+    let mut workspace_bytes = vec![0; net.graph.nodes.len()];
+    for (node, kernel) in train.iter().flatten().chain(&score) {
+        workspace_bytes[*node] = kernel.workspace_bytes().max(workspace_bytes[*node]);
+    }
+    let (graph, descs, phases) = (&net.graph, &net.descs, &net.phases);
+    let input = PlanInput { graph, descs, workspace_bytes: &workspace_bytes, phases };
+    let plan = Plan::new(&input)?;
+    if cfg!(debug_assertions) && graph.nodes.len() <= MAX_CHECKED {
+        check_plan(&input, &plan)?;
+    }
+    let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, options)?;
+
+    let tasks = |kernels: Vec<(usize, Box<dyn Kernel>)>| -> Result<Vec<BoundOp>> {
+        kernels.into_iter().map(|(node, kernel)| tensors.bind(&net, &plan, node, kernel)).collect()
+    };
+    let backward = if options.for_training { train.pop().unwrap_or_default() } else { Vec::new() };
+    let backward = tasks(backward)?;
+    let forward = tasks(train.pop().unwrap_or_default())?;
+    let (train, score) = if options.for_training { (forward, tasks(score)?) } else { (Vec::new(), forward) };
+    let report = report(&net, &plan, given);
+    Ok(Executor {
+        engine: rt.engine.clone(),
+        seed: options.seed,
+        for_training: options.for_training,
+        can_go_back: false,
+        train,
+        score,
+        backward,
+        args: tensors.named(&net, &net.arguments)?,
+        auxes: tensors.named(&net, &net.auxiliaries)?,
+        outputs: tensors.outputs(&net)?,
+        head_grads: tensors.head_grads(&net)?,
+        grads: tensors.grads(&rt.engine, &net)?,
+        report,
+        plan,
+    })
+}
+
+type NodeKernels = Vec<(usize, Box<dyn Kernel>)>;
+
+/// The kernels of each phase.
+fn kernels(registry: &Registry, net: &Network, is_train: bool) -> Result<Vec<NodeKernels>> {
+    net.phases.iter().map(|nodes| kernels_of(registry, net, nodes, is_train)).collect()
+}
+
+fn kernels_of(registry: &Registry, net: &Network, nodes: &[usize], is_train: bool) -> Result<NodeKernels> {
+    let mut kernels = Vec::with_capacity(nodes.len());
+    for &i in nodes {
+        let node = &net.graph.nodes[i];
+        let Some(op) = &node.op else { continue };
+        let inputs: Vec<TensorDesc> = node.inputs.iter().map(|e| net.descs[*e].clone()).collect();
+        let call = KernelCall {
+            op: &**op,
+            node: &node.name,
+            params: &node.params,
+            inputs: &inputs,
+            outputs: net.descs.node(i),
+            wanted: net.wanted.node(i),
+            is_train,
+        };
+        kernels.push((i, registry.kernel(DeviceKind::Cpu, &call)?));
+    }
+    Ok(kernels)
+}
+
+/// The tensor of every entry that has memory, and of every workspace.
+struct Tensors {
+    entries: EntryMap<Option<Tensor>>,
+    workspaces: Vec<Option<Tensor>>,
+}
+
+impl Tensors {
+    fn new(
+        engine: &Engine,
+        net: &Network,
+        plan: &Plan,
+        workspace_bytes: &[usize],
+        options: &BindOptions,
+    ) -> Result<Tensors> {
+        let arena = Arc::new(Storage::zeroed(plan.planned_bytes)?);
+        let in_arena =
+            |start: usize, desc: TensorDesc| Tensor::in_storage(engine, engine.var(), arena.clone(), start, desc);
+        let mut entries = EntryMap::from_fn(&net.graph, |_| None);
+        let mut is_users = vec![false; net.graph.nodes.len()];
+        net.arguments.iter().chain(&net.auxiliaries).for_each(|i| is_users[*i] = true);
+        for (i, node) in net.graph.nodes.iter().enumerate().filter(|(_, n)| n.op.is_none()) {
+            let entry = Entry { node: i, output: 0 };
+            let desc = &net.descs[entry];
+            // Variables that the passes add have names of their own making, which mean nothing to the options.
+            let shared = options.shared.get(&node.name).filter(|_| is_users[i]);
+            entries[entry] = Some(match shared {
+                Some(tensor) => checked_share(engine, &node.name, tensor, desc)?,
+                None if net.head_grads.contains(&Some(i)) => ones(engine, desc).map_err(|e| e.at(node.place()))?,
+                None => Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?,
+            });
+        }
+        for grad in &net.grads {
+            if let (Some(entry), Some(node)) = (grad.entry, grad.so_far) {
+                entries[entry] = entries[Entry { node, output: 0 }].clone();
+            }
+        }
+        for (entry, place) in plan.places.iter() {
+            let desc = &net.descs[entry];
+            match place {
+                Place::Own if entries[entry].is_none() => {
+                    entries[entry] = Some(Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?);
+                }
+                Place::Arena(start) => entries[entry] = Some(in_arena(*start, desc.clone())?),
+                Place::Own | Place::Nowhere => {}
+            }
+        }
+        let workspace = |(node, start): (usize, &Option<usize>)| {
+            let desc = TensorDesc::new([workspace_bytes[node]], DType::U8);
+            start.map(|start| in_arena(start, desc)).transpose()
+        };
+        let workspaces = plan.workspaces.iter().enumerate().map(workspace).collect::<Result<_>>()?;
+        Ok(Tensors { entries, workspaces })
+    }
+
+    fn bind(&self, net: &Network, plan: &Plan, i: usize, kernel: Box<dyn Kernel>) -> Result<BoundOp> {
+        let node = &net.graph.nodes[i];
+        let op = node.op.as_ref().ok_or_else(|| Error::Contract("runs nothing".to_string()).at(node.place()))?;
+        let inputs = node.inputs.iter().map(|e| self.entry(net, *e)).collect::<Result<Vec<_>>>()?;
+        let outputs = self.entries.node(i).to_vec();
+        let clobbers: Vec<Var> = plan.clobbers[i].iter().filter_map(|o| self.var(*o)).collect();
+        let tensors = BoundTensors { inputs, outputs, workspace: self.workspaces[i].clone() };
+        BoundOp::new(&**op, &node.params, &node.name, kernel, tensors, &clobbers)
+    }
+
+    fn var(&self, occupant: Occupant) -> Option<Var> {
+        let tensor = match occupant {
+            Occupant::Entry(entry) => &self.entries[entry],
+            Occupant::Workspace(node) => &self.workspaces[node],
+        };
+        tensor.as_ref().map(|t| t.var().clone())
+    }
+
+    fn entry(&self, net: &Network, entry: Entry) -> Result<Tensor> {
+        let missing = || Error::Contract(format!("output {} has no memory", entry.output));
+        self.entries[entry].clone().ok_or_else(|| missing().at(net.graph.nodes[entry.node].place()))
+    }
+
+    fn named(&self, net: &Network, variables: &[usize]) -> Result<Vec<Named>> {
+        let named = |i: &usize| Ok((net.graph.nodes[*i].name.clone(), self.entry(net, Entry { node: *i, output: 0 })?));
+        variables.iter().map(named).collect()
+    }
+
+    fn outputs(&self, net: &Network) -> Result<Vec<Named>> {
+        let named = |e: &Entry| Ok((net.graph.nodes[e.node].output_name(e.output), self.entry(net, *e)?));
+        net.outputs.iter().map(named).collect()
+    }
+
+    fn head_grads(&self, net: &Network) -> Result<Vec<Named>> {
+        let variables: Vec<usize> = net.head_grads.iter().copied().flatten().collect();
+        self.named(net, &variables)
+    }
+
+    fn grads(&self, engine: &Engine, net: &Network) -> Result<Vec<Named>> {
+        let mut grads = Vec::with_capacity(net.grads.len());
+        for grad in &net.grads {
+            let desc = &net.descs[Entry { node: grad.argument, output: 0 }];
+            let tensor = match grad.entry {
+                Some(entry) => self.entry(net, entry)?,
+                None => Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?,
+            };
+            grads.push((net.graph.nodes[grad.argument].name.clone(), tensor));
+        }
+        Ok(grads)
+    }
+}
+
+fn checked_share(engine: &Engine, name: &str, tensor: &Tensor, wanted: &TensorDesc) -> Result<Tensor> {
+    if !tensor.engine().same(engine) {
+        return Err(Error::Contract(format!("the tensor shared for \"{name}\" belongs to another engine")));
+    }
+    if tensor.desc() != wanted {
+        let (is, wanted) = (describe(tensor.desc()), describe(wanted));
+        return Err(Error::Shape(format!("the tensor shared for \"{name}\" is {is}, the network wants {wanted}")));
+    }
+    Ok(tensor.clone())
+}
+
+fn ones(engine: &Engine, desc: &TensorDesc) -> Result<Tensor> {
+    let (shape, n) = (desc.shape.clone(), desc.shape.len());
+    match desc.dtype {
+        DType::F32 => Tensor::from_slice(engine, shape, &vec![1_f32; n]),
+        DType::F64 => Tensor::from_slice(engine, shape, &vec![1_f64; n]),
+        dtype => {
+            Err(Error::DType(format!("gradients of {dtype} outputs are not supported, wanted float32 or float64")))
+        }
+    }
+}
+
+fn report(net: &Network, plan: &Plan, given: &[(String, Shape)]) -> PlanReport {
+    let bytes = |node: usize| net.descs[Entry { node, output: 0 }].len_bytes();
+    let is_given = |node: &usize| given.iter().any(|(n, _)| *n == net.graph.nodes[*node].name);
+    let (data, parameters): (Vec<usize>, Vec<usize>) = net.arguments.iter().partition(|a| is_given(a));
+    let computed: std::collections::BTreeSet<Entry> =
+        net.outputs.iter().copied().filter(|e| net.graph.nodes[e.node].op.is_some()).collect();
+    let gradients = net.grads.iter().map(|g| g.argument).chain(net.head_grads.iter().copied().flatten());
+    PlanReport {
+        naive_bytes: plan.naive_bytes,
+        planned_bytes: plan.planned_bytes,
+        lower_bound_bytes: plan.lower_bound_bytes,
+        data_bytes: data.into_iter().map(bytes).sum(),
+        parameter_bytes: parameters.into_iter().map(bytes).sum(),
+        auxiliary_bytes: net.auxiliaries.iter().copied().map(bytes).sum(),
+        gradient_bytes: gradients.map(bytes).sum(),
+        output_bytes: computed.iter().map(|e| net.descs[*e].len_bytes()).sum(),
+    }
+}

@@ -1,0 +1,207 @@
+//! From a graph and what is known of its variables to all that is to be run: forward and backward nodes with every shape,
+//! and who gets which gradient.
+
+use super::options::{BindOptions, GradReq};
+use crate::plan::{EntryMap, runs, wanted};
+use crate::{Graph, Node, gradient, infer_dtypes, infer_shapes};
+use std::collections::HashSet;
+use varflow_ops::{Attrs, DType, Entry, Error, PartialShape, Registry, Result, Shape, TensorDesc};
+
+/// The gradient of an argument.
+pub(super) struct Grad {
+    /// The argument's node.
+    pub(super) argument: usize,
+    /// Where it is computed. `None`: nothing flows there, it is zero.
+    pub(super) entry: Option<Entry>,
+    /// With [`GradReq::Add`], the variable that stands for the gradient so far: the same tensor as `entry`.
+    pub(super) so_far: Option<usize>,
+}
+
+/// A graph ready to be planned and bound.
+pub(super) struct Network {
+    /// The outputs that users see, then the gradients.
+    pub(super) graph: Graph,
+    pub(super) descs: EntryMap<TensorDesc>,
+    pub(super) wanted: EntryMap<bool>,
+    /// The nodes that run: forward, and for training backward.
+    pub(super) phases: Vec<Vec<usize>>,
+    pub(super) arguments: Vec<usize>,
+    pub(super) auxiliaries: Vec<usize>,
+    pub(super) outputs: Vec<Entry>,
+    /// For each output the variable that stands for its gradient, if it takes one.
+    pub(super) head_grads: Vec<Option<usize>>,
+    pub(super) grads: Vec<Grad>,
+}
+
+impl Network {
+    pub(super) fn new(
+        forward: &Graph,
+        registry: &Registry,
+        given: &[(String, Shape)],
+        options: &BindOptions,
+    ) -> Result<Network> {
+        let (arguments, auxiliaries) = (forward.arguments(), forward.auxiliaries());
+        check_names(forward, &arguments, &auxiliaries, options)?;
+        let shapes = forward_shapes(forward, given, options)?;
+        let dtypes = given_dtypes(options);
+        if !options.for_training {
+            let dtypes = infer_dtypes(forward, &dtypes)?;
+            let mut net = Network::of(forward.clone(), &shapes, &dtypes, arguments, auxiliaries);
+            net.wanted = wanted(&net.graph);
+            net.phases = vec![net.running(0..net.graph.nodes.len())];
+            return Ok(net);
+        }
+        let req = |node: &usize| grad_req(&forward.nodes[*node].name, given, options);
+        let wrt: Vec<usize> = arguments.iter().copied().filter(|a| req(a) != GradReq::Null).collect();
+        let made = gradient(forward, registry, &wrt)?;
+        let variables = arguments.iter().chain(&auxiliaries);
+        let known: Vec<(&str, PartialShape)> =
+            variables.map(|v| (forward.nodes[*v].name.as_str(), PartialShape::from(&shapes[*v][0]))).collect();
+        let (shapes, dtypes) = (infer_shapes(&made.graph, &known)?, infer_dtypes(&made.graph, &dtypes)?);
+        let mut net = Network::of(made.graph, &shapes, &dtypes, arguments, auxiliaries);
+        net.head_grads = made.head_grads;
+        let mut append = Append { registry, taken: net.outputs.iter().copied().collect(), appended: Vec::new() };
+        for (argument, entry) in wrt.into_iter().zip(made.grads) {
+            let asked_for = options.grad_req.contains_key(&net.graph.nodes[argument].name);
+            if entry.is_some() || asked_for {
+                let grad = append.gradient(&mut net.graph, argument, entry, req(&argument))?;
+                net.graph.outputs.extend(grad.entry);
+                net.grads.push(grad);
+            }
+        }
+        let appended = append.appended;
+        let old_len = net.graph.nodes.len() - appended.len();
+        let appended = |i: usize| i.checked_sub(old_len).map(|i| &appended[i]);
+        let like = |e: Entry| appended(e.node).map_or(e, |a| Entry { node: a.like, output: 0 });
+        net.descs = EntryMap::from_fn(&net.graph, |e| net.descs[like(e)].clone());
+        net.wanted = wanted(&net.graph);
+        let mut backward = net.running(made.num_forward..net.graph.nodes.len());
+        // The sort keeps the order of equals, so an appended node comes right after the one that it reads.
+        backward.sort_by_key(|i| appended(*i).map_or(*i, |a| a.after));
+        net.phases = vec![net.running(0..made.num_forward), backward];
+        Ok(net)
+    }
+
+    fn running(&self, nodes: std::ops::Range<usize>) -> Vec<usize> {
+        nodes.filter(|i| runs(&self.graph, &self.wanted, *i)).collect()
+    }
+
+    fn of(
+        graph: Graph,
+        shapes: &[Vec<Shape>],
+        dtypes: &[Vec<DType>],
+        arguments: Vec<usize>,
+        auxiliaries: Vec<usize>,
+    ) -> Network {
+        let descs =
+            EntryMap::from_fn(&graph, |e| TensorDesc::new(shapes[e.node][e.output].clone(), dtypes[e.node][e.output]));
+        let outputs = graph.outputs.clone();
+        let head_grads = vec![None; outputs.len()];
+        Network {
+            graph,
+            descs,
+            wanted: EntryMap::default(),
+            phases: Vec::new(),
+            arguments,
+            auxiliaries,
+            outputs,
+            head_grads,
+            grads: Vec::new(),
+        }
+    }
+}
+
+/// A node that the executor adds: the node whose shape and dtype it has, and the node that it runs after.
+struct Appended {
+    like: usize,
+    after: usize,
+}
+
+/// Adds nodes where a gradient cannot be computed right into its tensor: it is added to what is there, or it is also
+/// something else.
+struct Append<'a> {
+    registry: &'a Registry,
+    /// The entries that have a tensor of their own already.
+    taken: HashSet<Entry>,
+    appended: Vec<Appended>,
+}
+
+impl Append<'_> {
+    fn gradient(&mut self, graph: &mut Graph, argument: usize, from: Option<Entry>, req: GradReq) -> Result<Grad> {
+        let Some(from) = from else { return Ok(Grad { argument, entry: None, so_far: None }) };
+        let (mut entry, mut so_far) = (from, None);
+        if req == GradReq::Add {
+            let sum = self.node(graph, (argument, "so_far"), None, from, Vec::new())?;
+            entry = self.node(graph, (argument, "sum"), Some("_grad_add"), from, vec![sum, from])?;
+            so_far = Some(sum.node);
+        } else if graph.nodes[from.node].op.is_none() || self.taken.contains(&from) {
+            entry = self.node(graph, (argument, "copy"), Some("_copy"), from, vec![from])?;
+        }
+        self.taken.insert(entry);
+        Ok(Grad { argument, entry: Some(entry), so_far })
+    }
+
+    fn node(
+        &mut self,
+        graph: &mut Graph,
+        (argument, suffix): (usize, &str),
+        op: Option<&str>,
+        after: Entry,
+        inputs: Vec<Entry>,
+    ) -> Result<Entry> {
+        let op = op.map(|op| self.registry.operator(op).cloned()).transpose()?;
+        let params = op.as_ref().map(|op| op.schema().parse(&Attrs::new())).transpose()?.unwrap_or_default();
+        let name = format!("{}_grad_{suffix}", graph.nodes[argument].name);
+        graph.nodes.push(Node { op, name, params, attrs: Attrs::new(), inputs });
+        self.appended.push(Appended { like: argument, after: after.node });
+        Ok(Entry { node: graph.nodes.len() - 1, output: 0 })
+    }
+}
+
+fn grad_req(argument: &str, given: &[(String, Shape)], options: &BindOptions) -> GradReq {
+    let default = if given.iter().any(|(n, _)| n == argument) { GradReq::Null } else { GradReq::Write };
+    options.grad_req.get(argument).copied().unwrap_or(default)
+}
+
+fn check_names(graph: &Graph, arguments: &[usize], auxiliaries: &[usize], options: &BindOptions) -> Result<()> {
+    let names = |nodes: &[usize]| -> Vec<String> { nodes.iter().map(|i| graph.nodes[*i].name.clone()).collect() };
+    let (arguments, auxiliaries) = (names(arguments), names(auxiliaries));
+    let refuse = |what: &str, name: &str, wanted: &[String]| {
+        Err(Error::Param(format!("{what} names \"{name}\", wanted one of {}", wanted.join(", "))))
+    };
+    let known: HashSet<&String> = arguments.iter().chain(&auxiliaries).collect();
+    if let Some(name) = options.shared.keys().find(|n| !known.contains(n)) {
+        return refuse("shared", name, &[arguments, auxiliaries].concat());
+    }
+    let known: HashSet<&String> = arguments.iter().collect();
+    if let Some(name) = options.grad_req.keys().find(|n| !known.contains(n)) {
+        return refuse("grad_req", name, &arguments);
+    }
+    Ok(())
+}
+
+/// Shapes from those given; where these leave some open, from those of shared tensors too. A shared tensor of another
+/// shape than follows from the rest is left to be found by its own check, which can name it.
+fn forward_shapes(graph: &Graph, given: &[(String, Shape)], options: &BindOptions) -> Result<Vec<Vec<Shape>>> {
+    let given: Vec<(&str, PartialShape)> = given.iter().map(|(n, s)| (n.as_str(), s.into())).collect();
+    let shapes = infer_shapes(graph, &given);
+    if shapes.is_ok() || options.shared.is_empty() {
+        return shapes;
+    }
+    let shared = options.shared.iter().map(|(n, t)| (n.as_str(), t.shape().into()));
+    let is_new = |n: &str| !given.iter().any(|(g, _)| *g == n);
+    let all: Vec<_> = given.iter().cloned().chain(shared.filter(|(n, _)| is_new(n))).collect();
+    infer_shapes(graph, &all)
+}
+
+fn given_dtypes(options: &BindOptions) -> Vec<(&str, DType)> {
+    let given = options.dtypes.iter().map(|(n, d)| (n.as_str(), *d));
+    let is_new = |n: &str| !options.dtypes.iter().any(|(g, _)| g == n);
+    let shared = options.shared.iter().map(|(n, t)| (n.as_str(), t.dtype()));
+    given.chain(shared.filter(|(n, _)| is_new(n))).collect()
+}
+
+/// `float32 (10, 128)`.
+pub(super) fn describe(desc: &TensorDesc) -> String {
+    format!("{} {}", desc.dtype, desc.shape)
+}

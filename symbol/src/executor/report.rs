@@ -1,0 +1,35 @@
+//! What an executor takes of memory.
+
+use serde::Serialize;
+
+/// What an executor takes of memory, in bytes. Everything but the arena is counted as it is seen from outside, shared
+/// tensors included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlanReport {
+    /// The arena, had every intermediate result and workspace memory of its own.
+    pub naive_bytes: usize,
+    /// The arena.
+    pub planned_bytes: usize,
+    /// The liveness lower bound of the arena (see [`Plan::lower_bound_bytes`](crate::Plan::lower_bound_bytes)).
+    pub lower_bound_bytes: usize,
+    /// Arguments whose shapes were given: data and labels.
+    pub data_bytes: usize,
+    /// The other arguments: parameters.
+    pub parameter_bytes: usize,
+    /// Auxiliary states.
+    pub auxiliary_bytes: usize,
+    /// Gradients of arguments, and those of outputs that take one.
+    pub gradient_bytes: usize,
+    /// Outputs that are computed; an output that is an argument takes nothing.
+    pub output_bytes: usize,
+}
+
+impl PlanReport {
+    /// All memory that the executor uses.
+    #[must_use]
+    pub fn total_bytes(&self) -> usize {
+        let own =
+            self.data_bytes + self.parameter_bytes + self.auxiliary_bytes + self.gradient_bytes + self.output_bytes;
+        self.planned_bytes + own
+    }
+}

@@ -1,0 +1,152 @@
+//! The memory plan: where each intermediate result lies in one arena.
+//!
+//! What users see (variables, outputs, gradients of arguments: in short the graph's variables and outputs) has memory of
+//! its own. All else shares one arena:
+//! 1. An output that nobody wants gets no memory.
+//! 2. An output takes the place of an input of the same size and dtype, where the operator allows it and nobody needs
+//!    the input afterwards. What results is a *block*: one entry, a chain of such entries, or a workspace.
+//! 3. Blocks whose lifetimes do not meet may share bytes (`plan/pack.rs`).
+//!
+//! Lifetimes are positions in the execution order. Tasks run out of that order where the engine finds no reason against
+//! it, so the plan comes with its reasons: for each node the earlier occupants of the memory that it writes, whose vars
+//! its task names as overwritten (`plan/clobber.rs`). The [checker](crate::check_plan) proves that these are enough.
+
+mod blocks;
+mod clobber;
+mod entry_map;
+mod liveness;
+mod pack;
+
+pub use entry_map::EntryMap;
+pub use liveness::{runs, wanted};
+
+use crate::Graph;
+use blocks::{Blocks, peak_bytes};
+use liveness::Liveness;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use varflow_ops::{Entry, Result, TensorDesc};
+
+/// What a plan is made for.
+pub struct PlanInput<'a> {
+    /// The graph.
+    pub graph: &'a Graph,
+    /// Shape and dtype of every entry.
+    pub descs: &'a EntryMap<TensorDesc>,
+    /// Scratch bytes of every node's kernel, by node.
+    pub workspace_bytes: &'a [usize],
+    /// The nodes that run, in execution order, cut into phases. A step runs the first phases, one after the other, up to
+    /// any of them; then the next step begins with the first phase again.
+    pub phases: &'a [Vec<usize>],
+}
+
+/// Where an entry lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// Nobody looks at it.
+    #[default]
+    Nowhere,
+    /// In memory of its own.
+    Own,
+    /// In the arena, from this byte on.
+    Arena(usize),
+}
+
+/// An output that takes the place of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InPlace {
+    /// The node.
+    pub node: usize,
+    /// Which of its inputs.
+    pub input: usize,
+    /// Which of its outputs.
+    pub output: usize,
+}
+
+/// Somebody who holds bytes of the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Occupant {
+    /// An entry.
+    Entry(Entry),
+    /// A node's scratch memory.
+    Workspace(usize),
+}
+
+/// Bytes of the arena that a node writes, and as whom.
+#[derive(Clone, Debug)]
+struct Touch {
+    bytes: Range<usize>,
+    by: Occupant,
+}
+
+/// Where everything lies, and which order that needs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where each entry lies.
+    pub places: EntryMap<Place>,
+    /// Where each node's scratch memory starts in the arena, if it has any.
+    pub workspaces: Vec<Option<usize>>,
+    /// The outputs that take the place of an input, in execution order.
+    pub inplace: Vec<InPlace>,
+    /// For each node, whose memory it destroys: it must run after all that touch them, in this step or the one before.
+    pub clobbers: Vec<Vec<Occupant>>,
+    /// Bytes with every arena entry and workspace in memory of its own.
+    pub naive_bytes: usize,
+    /// Bytes of the arena.
+    pub planned_bytes: usize,
+    /// The liveness lower bound: the most bytes alive at one position of the execution order. There an entry is alive
+    /// from the node that computes it to the last that reads it, both included; an output in the place of an input
+    /// counts once with it; a workspace is alive while its node runs. No placement of these blocks can do with less.
+    pub lower_bound_bytes: usize,
+}
+
+impl Plan {
+    /// Plans the arena.
+    ///
+    /// The work is O(n log n) in the number of nodes, and beyond that bounded by a constant: small graphs are tried in
+    /// many orders, a graph of 10⁵ nodes in few.
+    ///
+    /// # Errors
+    /// [`Error::Contract`](varflow_ops::Error::Contract) when the phases are no execution order of the graph.
+    pub fn new(input: &PlanInput<'_>) -> Result<Plan> {
+        let graph = input.graph;
+        let live = Liveness::new(input)?;
+        let wanted = wanted(graph);
+        let blocks = Blocks::new(input, &wanted, &live);
+        let packing = pack::pack(&blocks.spans);
+
+        let mut places = EntryMap::from_fn(graph, |e| match blocks.of_entry[e] {
+            Some(block) => Place::Arena(packing.offsets[block]),
+            None if graph.nodes[e.node].op.is_none() => Place::Own,
+            None => Place::Nowhere,
+        });
+        graph.outputs.iter().for_each(|e| places[*e] = Place::Own);
+        let workspaces: Vec<_> = blocks.of_workspace.iter().map(|b| b.map(|b| packing.offsets[b])).collect();
+
+        let mut touches: BTreeMap<usize, Vec<Touch>> = BTreeMap::new();
+        let mut naive_bytes = 0;
+        for (entry, place) in places.iter() {
+            if let Place::Arena(start) = *place {
+                let n = input.descs[entry].len_bytes();
+                naive_bytes += n;
+                let touch = Touch { bytes: start..start + n, by: Occupant::Entry(entry) };
+                touches.entry(entry.node).or_default().push(touch);
+            }
+        }
+        for (node, start) in workspaces.iter().enumerate().filter_map(|(i, s)| s.map(|s| (i, s))) {
+            let n = input.workspace_bytes[node];
+            naive_bytes += n;
+            let touch = Touch { bytes: start..start + n, by: Occupant::Workspace(node) };
+            touches.entry(node).or_default().push(touch);
+        }
+        Ok(Plan {
+            places,
+            workspaces,
+            inplace: blocks.inplace,
+            clobbers: clobber::clobbers(graph.nodes.len(), input.phases, &touches),
+            naive_bytes,
+            planned_bytes: packing.bytes,
+            lower_bound_bytes: peak_bytes(&blocks.spans, |s| s.bytes),
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! Pieces of memory: each holds one entry, or a chain of entries of which each takes the place of the one before, or a
+//! workspace.
+
+use super::liveness::Liveness;
+use super::pack::Span;
+use super::{EntryMap, InPlace, PlanInput};
+use std::collections::HashSet;
+use varflow_ops::Entry;
+
+/// All blocks of a plan, and who is in which.
+pub(super) struct Blocks {
+    /// When each block is needed, and its size.
+    pub(super) spans: Vec<Span>,
+    /// The block of each entry that lives in the arena.
+    pub(super) of_entry: EntryMap<Option<usize>>,
+    /// The block of each node's workspace.
+    pub(super) of_workspace: Vec<Option<usize>>,
+    /// The outputs that take the place of an input.
+    pub(super) inplace: Vec<InPlace>,
+}
+
+impl Blocks {
+    pub(super) fn new(input: &PlanInput<'_>, wanted: &EntryMap<bool>, live: &Liveness) -> Blocks {
+        let graph = input.graph;
+        let own: HashSet<Entry> = graph.outputs.iter().copied().collect();
+        let mut blocks = Blocks {
+            spans: Vec::new(),
+            of_entry: EntryMap::from_fn(graph, |_| None),
+            of_workspace: vec![None; graph.nodes.len()],
+            inplace: Vec::new(),
+        };
+        for (position, &i) in live.order.iter().enumerate() {
+            let places: Vec<Entry> = (0..wanted.node(i).len())
+                .map(|output| Entry { node: i, output })
+                .filter(|e| wanted[*e] && !own.contains(e))
+                .collect();
+            blocks.take_over_inputs(input, live, i, position, &places);
+            for entry in places {
+                if blocks.of_entry[entry].is_none() {
+                    let death = live.last[entry].unwrap_or(position);
+                    blocks.of_entry[entry] = Some(blocks.spans.len());
+                    blocks.spans.push(Span { birth: position, death, bytes: input.descs[entry].len_bytes() });
+                }
+            }
+            let bytes = input.workspace_bytes[i];
+            if bytes > 0 {
+                blocks.of_workspace[i] = Some(blocks.spans.len());
+                blocks.spans.push(Span { birth: position, death: position, bytes });
+            }
+        }
+        blocks
+    }
+
+    /// Gives outputs of node `i` the memory of inputs that nobody needs afterwards, where the operator allows it. That
+    /// never makes a block live longer than its members do, so it is taken whenever it can be.
+    fn take_over_inputs(
+        &mut self,
+        input: &PlanInput<'_>,
+        live: &Liveness,
+        i: usize,
+        position: usize,
+        outputs: &[Entry],
+    ) {
+        let node = &input.graph.nodes[i];
+        let Some(op) = node.op.as_ref().filter(|_| !outputs.is_empty()) else { return };
+        let pairs = op.inplace(&node.params);
+        if pairs.is_empty() {
+            return;
+        }
+        let mutates = node.mutates();
+        for (from, output) in pairs {
+            let to = Entry { node: i, output };
+            let Some(&source) = node.inputs.get(from) else { continue };
+            let Some(block) = self.of_entry[source] else { continue };
+            let free = live.last[source] == Some(position)
+                && !mutates.contains(&from)
+                && node.inputs.iter().filter(|e| **e == source).count() == 1
+                && self.spans[block].death == position;
+            let fits = outputs.contains(&to) && self.of_entry[to].is_none() && {
+                let (a, b) = (&input.descs[source], &input.descs[to]);
+                a.dtype == b.dtype && a.len_bytes() == b.len_bytes() && a.len_bytes() > 0
+            };
+            // A block that was handed on at this position lives longer by now, unless the output dies at once: look at
+            // the hand-overs of this node too.
+            let taken = self.inplace.iter().rev().take_while(|p| p.node == i).any(|p| p.input == from);
+            if free && fits && !taken {
+                self.of_entry[to] = Some(block);
+                self.spans[block].death = live.last[to].unwrap_or(position);
+                self.inplace.push(InPlace { node: i, input: from, output });
+            }
+        }
+    }
+}
+
+/// The most bytes that are needed at one time: at each position, the sum over the blocks that are alive.
+pub(super) fn peak_bytes(spans: &[Span], bytes: impl Fn(&Span) -> usize) -> usize {
+    let end = spans.iter().map(|s| s.death + 2).max().unwrap_or(0);
+    let (mut born, mut dead) = (vec![0; end], vec![0; end]);
+    for span in spans {
+        born[span.birth] += bytes(span);
+        dead[span.death + 1] += bytes(span);
+    }
+    let mut now = 0;
+    born.iter().zip(&dead).fold(0, |peak, (b, d)| {
+        now = now + b - d;
+        peak.max(now)
+    })
+}

@@ -1,0 +1,81 @@
+//! Functions that begin symbols: `sym::relu(sym::var("data"))`.
+//!
+//! There is one for each operator in daily use; [`op`] reaches all others, plug-ins' included, by name.
+
+use crate::builder::{OpBuilder, VarBuilder};
+use crate::symbol::Symbol;
+
+/// A variable: data, a label or a parameter.
+pub fn var(name: &str) -> VarBuilder {
+    VarBuilder::new(name)
+}
+
+/// A use of the operator of this name.
+pub fn op(name: &str) -> OpBuilder {
+    OpBuilder::new(name)
+}
+
+/// Several symbols as one.
+pub fn group<S: Into<Symbol>>(symbols: impl IntoIterator<Item = S>) -> Symbol {
+    Symbol::group(symbols)
+}
+
+/// `FullyConnected`: set `num_hidden`.
+pub fn fully_connected(data: impl Into<Symbol>) -> OpBuilder {
+    op("FullyConnected").input(data)
+}
+
+/// `Convolution`: set `kernel` and `num_filter`.
+pub fn convolution(data: impl Into<Symbol>) -> OpBuilder {
+    op("Convolution").input(data)
+}
+
+/// `Pooling`: set `kernel`, `stride` and `pool_type`.
+pub fn pooling(data: impl Into<Symbol>) -> OpBuilder {
+    op("Pooling").input(data)
+}
+
+/// `Activation` of type `relu`, `sigmoid`, `tanh`, `softrelu` or `softsign`.
+pub fn activation(data: impl Into<Symbol>, act_type: &str) -> OpBuilder {
+    op("Activation").input(data).set("act_type", act_type)
+}
+
+/// `Activation` of type `relu`.
+pub fn relu(data: impl Into<Symbol>) -> OpBuilder {
+    activation(data, "relu")
+}
+
+/// `Activation` of type `tanh`.
+pub fn tanh(data: impl Into<Symbol>) -> OpBuilder {
+    activation(data, "tanh")
+}
+
+/// `Activation` of type `sigmoid`.
+pub fn sigmoid(data: impl Into<Symbol>) -> OpBuilder {
+    activation(data, "sigmoid")
+}
+
+/// `Flatten`: all axes but the first as one.
+pub fn flatten(data: impl Into<Symbol>) -> OpBuilder {
+    op("Flatten").input(data)
+}
+
+/// `Reshape`, with the special extents 0, -1, -2, -3 and -4.
+pub fn reshape(data: impl Into<Symbol>, shape: impl AsRef<[i64]>) -> OpBuilder {
+    op("Reshape").input(data).set("shape", shape.as_ref())
+}
+
+/// `Dropout`: set `p`.
+pub fn dropout(data: impl Into<Symbol>) -> OpBuilder {
+    op("Dropout").input(data)
+}
+
+/// `SoftmaxOutput`: softmax, and the cross-entropy loss in the backward pass.
+pub fn softmax_output(data: impl Into<Symbol>) -> OpBuilder {
+    op("SoftmaxOutput").input(data)
+}
+
+/// `softmax` along an axis.
+pub fn softmax(data: impl Into<Symbol>) -> OpBuilder {
+    op("softmax").input(data)
+}

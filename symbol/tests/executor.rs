@@ -1,0 +1,369 @@
+//! Executors against an evaluator that gives every value memory of its own and runs node by node.
+#![allow(clippy::unwrap_used)]
+
+mod executor_support;
+
+use executor_support::{Choice, LEN, build, evaluate, programs, registry};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use varflow_engine::Engine;
+use varflow_ops::{Entry, Runtime, Shape, Tensor};
+use varflow_symbol::{BindOptions, Executor, GradReq, Graph, gradient};
+
+const SEED: u64 = 7;
+
+/// Runs `body` and fails if it takes longer than a minute.
+fn within_a_minute(body: impl FnOnce() + Send + 'static) {
+    let (done, wait) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        body();
+        done.send(()).unwrap();
+    });
+    match wait.recv_timeout(Duration::from_secs(60)) {
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        _ => thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)),
+    }
+}
+
+fn engines() -> Vec<Engine> {
+    let pool = |n| Engine::builder().cpu_workers(n).build().unwrap();
+    vec![Engine::serial(), pool(1), pool(2), pool(4)]
+}
+
+fn runtime(engine: &Engine) -> Runtime {
+    Runtime::new(engine.clone(), registry())
+}
+
+fn given() -> Vec<(String, Shape)> {
+    ["data0", "data1"].map(|n| (n.to_string(), Shape::new(&[LEN]))).to_vec()
+}
+
+fn options(for_training: bool) -> BindOptions {
+    BindOptions {
+        for_training,
+        grad_req: BTreeMap::from([("weight1".to_string(), GradReq::Add)]),
+        seed: SEED,
+        ..BindOptions::default()
+    }
+}
+
+/// Every random program uses all four variables, so that all have a shape.
+fn program(choices: &[Choice], heads: &[usize]) -> Graph {
+    let registry = registry();
+    let mut graph = build(&registry, choices, heads);
+    for weight in [2, 3] {
+        // weight · data, so that the shape of the weight follows.
+        let inputs = vec![Entry { node: weight, output: 0 }, Entry { node: weight - 2, output: 0 }];
+        let template = graph.nodes[0].clone();
+        let op = Some(registry.operator("mul").unwrap().clone());
+        graph.nodes.push(varflow_symbol::Node { op, name: format!("use{weight}"), inputs, ..template });
+        graph.outputs.push(Entry { node: graph.nodes.len() - 1, output: 0 });
+    }
+    graph
+}
+
+fn first_values(graph: &Graph) -> BTreeMap<String, Vec<f32>> {
+    let variables = graph.nodes.iter().filter(|n| n.op.is_none()).enumerate();
+    let value = |k: usize, name: &str| match name {
+        n if n.ends_with("state") => vec![1.0],
+        n if n.contains("out_grad") => Vec::new(),
+        _ => (0..LEN).map(|i| ((i * 7 + k * 5) % 11) as f32 / 8.0 - 0.5).collect(),
+    };
+    variables.map(|(k, n)| (n.name.clone(), value(k, &n.name))).collect()
+}
+
+fn set_all(executor: &Executor, values: &BTreeMap<String, Vec<f32>>) {
+    for (name, tensor) in executor.args().iter().chain(executor.auxes()) {
+        tensor.set(values[name].clone()).unwrap();
+    }
+}
+
+/// A copy that is made when the tasks pushed so far are done.
+fn snapshot(tensor: &Tensor) -> Tensor {
+    let copy = Tensor::zeros(tensor.engine(), tensor.shape().clone(), tensor.dtype()).unwrap();
+    copy.copy_from(tensor).unwrap();
+    copy
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| if v.is_nan() { u32::MAX } else { v.to_bits() }).collect()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Pass {
+    Step,
+    ForwardOnly,
+    Score,
+}
+
+fn passes() -> impl Strategy<Value = Vec<Pass>> {
+    let pass = prop_oneof![3 => Just(Pass::Step), 1 => Just(Pass::ForwardOnly), 1 => Just(Pass::Score)];
+    prop::collection::vec(pass, 1..6)
+}
+
+/// What each pass should leave in outputs, gradients (after a step) and states.
+type Expected = (Vec<Vec<f32>>, Option<[Option<Vec<f32>>; 2]>, BTreeMap<String, Vec<f32>>);
+
+fn expected(graph: &Graph, passes: &[Pass]) -> Vec<Expected> {
+    let made = gradient(graph, &registry(), &[2, 3]).unwrap();
+    let mut values = first_values(graph);
+    let mut sum: Option<Vec<f32>> = None;
+    let mut all = Vec::new();
+    for (step, pass) in passes.iter().enumerate() {
+        let before = values.clone();
+        let forward = evaluate(graph, &mut values, *pass != Pass::Score, (SEED, step as u64));
+        let outputs = graph.outputs.iter().map(|e| forward[e.node][e.output].clone()).collect();
+        let mut grads = None;
+        if *pass == Pass::Step {
+            let mut with_heads = before;
+            for (output, head) in graph.outputs.iter().zip(&made.head_grads) {
+                if let Some(head) = head {
+                    let n = forward[output.node][output.output].len();
+                    with_heads.insert(made.graph.nodes[*head].name.clone(), vec![1.0; n]);
+                }
+            }
+            let full = evaluate(&made.graph, &mut with_heads, true, (SEED, step as u64));
+            let grad = |i: usize| made.grads[i].map(|e| full[e.node][e.output].clone());
+            if let Some(grad) = grad(1) {
+                let before = sum.take().unwrap_or(vec![0.0; LEN]);
+                sum = Some(before.iter().zip(&grad).map(|(a, b)| a + b).collect());
+            }
+            grads = Some([grad(0), sum.clone()]);
+        }
+        all.push((outputs, grads, values.clone()));
+    }
+    all
+}
+
+type Snapshot = (Vec<Tensor>, Vec<(String, Tensor)>, Vec<(String, Tensor)>);
+
+/// Pushes all passes without waiting, then looks at what each left behind.
+fn check(engine: &Engine, graph: &Graph, passes: &[Pass], expected: &[Expected]) {
+    let mut executor = Executor::bind_graph(&runtime(engine), graph, &given(), &options(true)).unwrap();
+    set_all(&executor, &first_values(graph));
+    let mut seen: Vec<Snapshot> = Vec::new();
+    let copies = |named: &[(String, Tensor)]| named.iter().map(|(n, t)| (n.clone(), snapshot(t))).collect::<Vec<_>>();
+    for (step, pass) in passes.iter().enumerate() {
+        match pass {
+            Pass::Step => executor.forward_backward(step as u64).unwrap(),
+            Pass::ForwardOnly => executor.forward(true, step as u64).unwrap(),
+            Pass::Score => executor.forward(false, step as u64).unwrap(),
+        }
+        let outputs = executor.outputs().iter().map(|(_, t)| snapshot(t)).collect();
+        seen.push((outputs, copies(executor.grads()), copies(executor.auxes())));
+    }
+    drop(executor); // the tasks keep what they need
+    for (step, ((outputs, grads, states), (want, want_grads, want_states))) in seen.iter().zip(expected).enumerate() {
+        for (o, (tensor, want)) in outputs.iter().zip(want).enumerate() {
+            assert_eq!(bits(&tensor.to_vec().unwrap()), bits(want), "output {o} of step {step}");
+        }
+        for (name, tensor) in grads {
+            let Some(wants) = want_grads else { continue };
+            let want = wants[usize::from(name == "weight1")].clone();
+            // No gradient where it is asked for is a zero one.
+            let want = want.unwrap_or(vec![0.0; LEN]);
+            assert_eq!(bits(&tensor.to_vec().unwrap()), bits(&want), "gradient of {name} at step {step}");
+        }
+        for (name, tensor) in states {
+            assert_eq!(bits(&tensor.to_vec().unwrap()), bits(&want_states[name]), "{name} after step {step}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(250))]
+
+    #[test]
+    fn random_programs_give_what_the_evaluator_gives((choices, heads) in programs(20), passes in passes()) {
+        within_a_minute(move || {
+            let graph = program(&choices, &heads);
+            let expected = expected(&graph, &passes);
+            engines().iter().for_each(|engine| check(engine, &graph, &passes, &expected));
+        });
+    }
+}
+
+/// One long program, many steps in flight: where a missing edge would show.
+#[test]
+fn many_steps_in_flight() {
+    within_a_minute(|| {
+        let choices: Vec<Choice> = (0..120).map(|i| (2 + (i * 5) % 9, i % 40, (i * 7) % 50)).collect();
+        let graph = program(&choices, &[0, 5]);
+        let passes = [Pass::Step, Pass::Score, Pass::Step, Pass::ForwardOnly].repeat(10);
+        let expected = expected(&graph, &passes);
+        engines().iter().for_each(|engine| check(engine, &graph, &passes, &expected));
+    });
+}
+
+/// `check` of the data, times a weight, counted: fails for data above 1e30.
+fn fallible() -> Graph {
+    let choices = [(3, 970, 0), (10, 0, 0), (3, 970, 970)];
+    let mut graph = program(&choices, &[0]);
+    let registry = registry();
+    let mut node = graph.nodes[0].clone();
+    (node.op, node.name) = (Some(registry.operator("check").unwrap().clone()), "check".to_string());
+    node.inputs = vec![Entry { node: 0, output: 0 }];
+    // The check goes in front of everything that reads data0.
+    graph.nodes.insert(4, node);
+    let moved = |e: &mut Entry| {
+        e.node += usize::from(e.node >= 4);
+        if e.node == 0 {
+            e.node = 4;
+        }
+    };
+    graph.nodes[5..].iter_mut().flat_map(|n| &mut n.inputs).for_each(moved);
+    graph.outputs.iter_mut().for_each(moved);
+    graph
+}
+
+#[test]
+fn a_failed_step_poisons_and_the_next_one_heals() {
+    within_a_minute(|| {
+        for engine in engines() {
+            let graph = fallible();
+            let options = BindOptions { for_training: true, ..BindOptions::default() };
+            let mut executor = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options).unwrap();
+            let mut values = first_values(&graph);
+            set_all(&executor, &values);
+            let data = |executor: &Executor| executor.args()[0].1.clone();
+            executor.forward_backward(0).unwrap();
+            executor.outputs().iter().for_each(|(_, t)| t.wait().unwrap());
+
+            data(&executor).set(vec![2e30_f32; LEN]).unwrap();
+            executor.forward_backward(1).unwrap();
+            let all = executor.outputs().iter().chain(executor.grads());
+            let errors: Vec<String> = all.filter_map(|(_, t)| t.wait().err().map(|e| e.to_string())).collect();
+            assert!(errors.len() >= 2, "{errors:?}");
+            assert!(errors.iter().all(|e| e.contains("task \"check\"") && e.contains("above 1e30")), "{errors:?}");
+
+            data(&executor).set(values["data0"].clone()).unwrap();
+            // States are updated, not replaced: they stay poisoned until they are set.
+            for (name, state) in executor.auxes() {
+                assert!(state.wait().is_err(), "{name} was written by a step that failed");
+                state.set(values[name].clone()).unwrap();
+            }
+            executor.forward_backward(2).unwrap();
+            let want = evaluate(&graph, &mut values, true, (0, 2));
+            for ((name, tensor), e) in executor.outputs().iter().zip(&graph.outputs) {
+                assert_eq!(bits(&tensor.to_vec().unwrap()), bits(&want[e.node][e.output]), "{name}");
+            }
+            executor.grads().iter().for_each(|(_, t)| t.wait().unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_step_waits_for_nothing() {
+    within_a_minute(|| {
+        let engine = Engine::builder().cpu_workers(2).build().unwrap();
+        let graph = program(&[(2, 500, 500), (4, 0, 0), (5, 0, 0)], &[0]);
+        let mut executor = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options(true)).unwrap();
+        set_all(&executor, &first_values(&graph));
+        let (send, receive) = std::sync::mpsc::channel();
+        engine.raw("gate").write(executor.args()[0].1.var()).run_async(move |_, token| send.send(token).unwrap());
+        (0..10).for_each(|step| executor.forward_backward(step).unwrap());
+        receive.recv().unwrap().complete(Ok(()));
+        executor.grads().iter().for_each(|(_, t)| t.wait().unwrap());
+    });
+}
+
+#[test]
+fn executors_share_parameters() {
+    let engine = Engine::serial();
+    let graph = program(&[(3, 0, 0)], &[0]);
+    let train = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options(true)).unwrap();
+    let shared: BTreeMap<_, _> = train.args()[2..].iter().cloned().collect();
+    let options = BindOptions { shared, ..BindOptions::default() };
+    let mut score = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options).unwrap();
+    let mut values = first_values(&graph);
+    set_all(&train, &values);
+    score.args()[..2].iter().for_each(|(n, t)| t.set(values[n].clone()).unwrap());
+    score.forward(false, 0).unwrap();
+    let want = evaluate(&graph, &mut values, false, (0, 0));
+    let e = graph.outputs[0];
+    assert_eq!(score.outputs()[0].1.to_vec::<f32>().unwrap(), want[e.node][e.output]);
+    assert!(score.grads().is_empty());
+}
+
+#[test]
+fn head_gradients_can_be_set() {
+    let engine = Engine::serial();
+    let graph = program(&[], &[0]); // weight · data, twice
+    let mut executor = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options(true)).unwrap();
+    set_all(&executor, &first_values(&graph));
+    let names: Vec<&str> = executor.head_grads().iter().map(|(n, _)| n.as_str()).collect();
+    assert!(names.contains(&"use2_out_grad"), "{names:?}");
+    let head = &executor.head_grads().iter().find(|(n, _)| n == "use2_out_grad").unwrap().1;
+    head.set(vec![3.0_f32; LEN]).unwrap();
+    executor.forward_backward(0).unwrap();
+    let values = first_values(&graph);
+    let want: Vec<f32> = values["data0"].iter().map(|x| 3.0 * x).collect();
+    let (name, grad) = &executor.grads()[0];
+    assert_eq!((name.as_str(), grad.to_vec::<f32>().unwrap()), ("weight0", want));
+}
+
+#[test]
+fn two_arguments_with_one_gradient_get_a_tensor_each() {
+    let engine = Engine::serial();
+    let mut graph = program(&[], &[0]);
+    // weight0 + weight1: both gradients are the head gradient itself.
+    let inputs = vec![Entry { node: 2, output: 0 }, Entry { node: 3, output: 0 }];
+    let op = Some(registry().operator("add").unwrap().clone());
+    graph.nodes.push(varflow_symbol::Node { op, name: "sum".to_string(), inputs, ..graph.nodes[0].clone() });
+    graph.outputs = vec![Entry { node: graph.nodes.len() - 1, output: 0 }];
+    let options = BindOptions { for_training: true, ..BindOptions::default() };
+    let given: Vec<_> = ["data0", "weight0"].map(|n| (n.to_string(), Shape::new(&[LEN]))).to_vec();
+    let options = BindOptions { grad_req: BTreeMap::from([("weight0".to_string(), GradReq::Write)]), ..options };
+    let given = [given, vec![("data1".to_string(), Shape::new(&[LEN]))]].concat();
+    let mut executor = Executor::bind_graph(&runtime(&engine), &graph, &given, &options).unwrap();
+    executor.forward_backward(0).unwrap();
+    let [(_, a), (_, b)] = executor.grads() else { panic!("{:?}", executor.grads()) };
+    a.set(vec![5.0_f32; LEN]).unwrap();
+    assert_eq!((a.to_vec::<f32>().unwrap()[0], b.to_vec::<f32>().unwrap()[0]), (5.0, 1.0));
+    let (_, head) = &executor.head_grads()[0];
+    assert_eq!(head.to_vec::<f32>().unwrap()[0], 1.0);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let engine = Engine::serial();
+    let rt = runtime(&engine);
+    let graph = program(&[(3, 0, 0)], &[0]);
+    let refuse = |given: &[(String, Shape)], options: &BindOptions| {
+        Executor::bind_graph(&rt, &graph, given, options).err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    let plain = BindOptions::default();
+    let says = |text: &str, parts: &[&str]| assert!(parts.iter().all(|p| text.contains(p)), "{text}");
+    says(&refuse(&[("dota".to_string(), Shape::new(&[LEN]))], &plain), &["\"dota\"", "data0"]);
+    says(&refuse(&given()[..1], &plain), &["data1", "shape"]);
+    let bad = [given()[0].clone(), given()[1].clone(), ("weight0".to_string(), Shape::new(&[3]))];
+    says(&refuse(&bad, &plain), &["(3,)", "(24,)"]);
+    let share = |name: &str, tensor: Tensor| BindOptions {
+        shared: BTreeMap::from([(name.to_string(), tensor)]),
+        ..BindOptions::default()
+    };
+    let small = |engine: &Engine| Tensor::from_slice(engine, [3], &[0_f32; 3]).unwrap();
+    says(&refuse(&given(), &share("weight0", small(&engine))), &["\"weight0\"", "(3,)", "(24,)"]);
+    says(&refuse(&given(), &share("weight9", small(&engine))), &["\"weight9\"", "weight0"]);
+    says(&refuse(&given(), &share("weight0", small(&Engine::serial()))), &["\"weight0\"", "another engine"]);
+    let reqs = BindOptions { grad_req: BTreeMap::from([("weight9".to_string(), GradReq::Add)]), ..options(true) };
+    says(&refuse(&given(), &reqs), &["\"weight9\"", "weight0"]);
+}
+
+#[test]
+fn passes_out_of_turn_are_refused() {
+    let engine = Engine::serial();
+    let graph = program(&[(3, 0, 0)], &[0]);
+    let mut score = Executor::bind_graph(&runtime(&engine), &graph, &given(), &BindOptions::default()).unwrap();
+    assert!(score.forward(true, 0).unwrap_err().to_string().contains("for_training"));
+    assert!(score.backward(0).is_err());
+    let mut train = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options(true)).unwrap();
+    assert!(train.backward(0).is_err());
+    train.forward_backward(0).unwrap();
+    assert!(train.backward(0).is_err(), "the results it reads are gone");
+    train.forward(false, 0).unwrap();
+    assert!(train.backward(0).is_err());
+    train.forward(true, 0).unwrap();
+    train.backward(0).unwrap();
+}

@@ -1,0 +1,11 @@
+//! Symbols, graphs, passes over them, and their files.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod deep;
+mod gradient;
+mod infer;
+mod json;
+mod params;
+mod resolve;
+mod support;
+mod views;

@@ -1,0 +1,55 @@
+//! Texts made from graphs: the summary and Graphviz.
+
+use crate::support::registry;
+use varflow_ops::PartialShape;
+use varflow_symbol::{Graph, dot, infer_shapes, json, summary, sym};
+
+fn net() -> Graph {
+    let x = sym::convolution(sym::var("data")).kernel([5, 5]).num_filter(20).name("conv1");
+    let x = sym::op("BatchNorm").input(x).name("bn1");
+    let x = sym::fully_connected(sym::tanh(x).name("tanh1")).num_hidden(10).name("fc1");
+    sym::softmax_output(x).name("softmax").build().resolve(&registry()).unwrap()
+}
+
+#[test]
+fn the_summary_lists_layers_shapes_and_parameters() {
+    let graph = net();
+    let shapes = infer_shapes(&graph, &[("data", PartialShape::new([64, 1, 28, 28].map(Some)))]).unwrap();
+    let text = summary(&graph, &shapes, &["data"]);
+    let lines: Vec<&str> = text.lines().collect();
+    let fields =
+        |line: &str| line.split("  ").map(str::trim).filter(|f| !f.is_empty()).map(String::from).collect::<Vec<_>>();
+    assert_eq!(fields(lines[1]), ["Layer (type)", "Output shape", "Param #", "Previous layer"]);
+    let rows: Vec<_> = lines[3..9].iter().map(|l| fields(l)).collect();
+    let wanted = [
+        vec!["data (null)", "(64, 1, 28, 28)", "0"],
+        vec!["conv1 (Convolution)", "(64, 20, 24, 24)", "520", "data"],
+        vec!["bn1 (BatchNorm)", "(64, 20, 24, 24)", "80", "conv1"],
+        vec!["tanh1 (Activation)", "(64, 20, 24, 24)", "0", "bn1"],
+        vec!["fc1 (FullyConnected)", "(64, 10)", "115210", "tanh1"],
+        vec!["softmax (SoftmaxOutput)", "(64, 10)", "0", "fc1, softmax_label"],
+    ];
+    assert_eq!(rows, wanted);
+    assert_eq!(lines.last(), Some(&"Total params: 115810"));
+}
+
+#[test]
+fn parameters_that_layers_share_are_counted_once() {
+    let w = sym::var("w").build();
+    let a = sym::fully_connected(sym::var("x")).num_hidden(4).weight(&w).no_bias(true).build();
+    let graph = sym::fully_connected(a).num_hidden(4).weight(&w).no_bias(true).build().resolve(&registry()).unwrap();
+    let shapes = infer_shapes(&graph, &[("x", PartialShape::new([Some(2), Some(4)]))]).unwrap();
+    assert!(summary(&graph, &shapes, &["x"]).ends_with("Total params: 16\n"));
+}
+
+#[test]
+fn graphviz_gets_every_node_and_edge() {
+    let text = dot(&net());
+    assert!(text.starts_with("digraph network {\n") && text.ends_with("}\n"));
+    assert!(text.contains(r#"n3 [shape=box, label="conv1\nConvolution\nkernel=(5, 5)\nnum_filter=20"];"#), "{text}");
+    assert!(text.contains("n0 -> n3;"));
+    assert!(text.contains("n6 -> n8 [style=dashed, dir=both];"), "{text}");
+    let hostile = r#"{"nodes": [{"op": "null", "name": "a\"]; b", "inputs": []}], "heads": [[0, 0, 0]]}"#;
+    let graph = json::from_str(hostile).unwrap().resolve(&registry()).unwrap();
+    assert!(dot(&graph).contains(r#"label="a\"]; b""#));
+}
