@@ -94,6 +94,9 @@ pub trait Operator: Send + Sync {
 
     /// Builds the gradients of its inputs as graph nodes. `None` for an input without gradient (labels, indices).
     ///
+    /// Each has the shape and dtype of its input: inference is told so by who calls this, and a backward operator is
+    /// given the input itself only if it needs the values.
+    ///
     /// # Errors
     /// [`Error::Contract`] by default: the operator has no gradient.
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -4,7 +4,7 @@ use crate::device::DeviceKind;
 use crate::kernel::{Kernel, KernelCall, KernelFactory};
 use crate::operator::Operator;
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a crate or a plug-in brings: operators, kernels, or both.
@@ -71,30 +71,33 @@ impl Registry {
     /// Enters all that the provider brings, or nothing.
     ///
     /// # Errors
-    /// [`Error::Registry`] when an operator or a kernel of the same name is there with the same preference.
+    /// [`Error::Registry`] when an operator or a kernel of the same name is there with the same preference, or an operator
+    /// or alias of the same name means another operator.
     pub fn install(&mut self, provider: Provider) -> Result<()> {
         let Provider { name, preference, operators, kernels } = provider;
         let refuse = |what: String, by: &str| {
-            Err(Error::Registry(format!(
-                "provider \"{name}\" brings {what}, which \"{by}\" brought with the same preference {preference}"
-            )))
+            Err(Error::Registry(format!("provider \"{name}\" brings {what}, which \"{by}\" has brought already")))
         };
+        let mut brought = BTreeSet::new();
         for op in &operators {
             let clash = self.operators.get(op.name()).filter(|s| s.preference == preference);
             if let Some(slot) = clash {
-                return refuse(format!("operator {}", op.name()), &slot.provider);
+                return refuse(format!("operator {} with preference {preference}", op.name()), &slot.provider);
             }
-            for alias in op.aliases() {
-                let other = self.aliases.get(*alias).filter(|n| *n != op.name());
-                if let Some(other) = other.or_else(|| self.operators.get_key_value(*alias).map(|(n, _)| n)) {
-                    return refuse(format!("the name {alias} for {}", op.name()), other);
+            for word in std::iter::once(op.name()).chain(op.aliases().iter().copied()) {
+                let other = self.meaning(word).filter(|slot| slot.value.name() != op.name());
+                let by = other.map(|slot| &slot.provider).or(Some(&name).filter(|_| !brought.insert(word)));
+                if let Some(by) = by {
+                    return refuse(format!("the name {word} for operator {}", op.name()), by);
                 }
             }
         }
+        let mut brought = BTreeSet::new();
         for (op, kind, _) in &kernels {
             let clash = self.kernels.get(&(op.clone(), *kind)).filter(|s| s.preference == preference);
-            if let Some(slot) = clash {
-                return refuse(format!("a {kind} kernel of {op}"), &slot.provider);
+            let by = clash.map(|slot| &slot.provider).or(Some(&name).filter(|_| !brought.insert((op, *kind))));
+            if let Some(by) = by {
+                return refuse(format!("a {kind} kernel of {op} with preference {preference}"), by);
             }
         }
         for op in operators {
@@ -109,13 +112,17 @@ impl Registry {
         Ok(())
     }
 
+    /// The operator that a name or alias stands for, and who brought it.
+    fn meaning(&self, word: &str) -> Option<&Slot<Arc<dyn Operator>>> {
+        self.operators.get(self.aliases.get(word).map_or(word, String::as_str))
+    }
+
     /// The operator of this name or alias.
     ///
     /// # Errors
     /// [`Error::Registry`] with the nearest names when there is none.
     pub fn operator(&self, name: &str) -> Result<&Arc<dyn Operator>> {
-        let name = self.aliases.get(name).map_or(name, String::as_str);
-        self.operators.get(name).map(|s| &s.value).ok_or_else(|| {
+        self.meaning(name).map(|s| &s.value).ok_or_else(|| {
             let mut near: Vec<_> = self.operators.keys().filter(|n| !n.starts_with('_')).collect();
             near.sort_by_key(|n| distance(&n.to_lowercase(), &name.to_lowercase()));
             let near: Vec<_> = near.into_iter().take(3).map(String::as_str).collect();
@@ -146,9 +153,10 @@ impl Registry {
     pub fn kernel(&self, kind: DeviceKind, call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
         let name = call.op.name();
         let place = || format!("{name} \"{}\"", call.node);
-        let slot = self.kernels.get(&(name.to_string(), kind)).ok_or_else(|| {
-            Error::Registry(format!("nobody has a {kind} kernel of it")).at(place())
-        })?;
+        let slot = self
+            .kernels
+            .get(&(name.to_string(), kind))
+            .ok_or_else(|| Error::Registry(format!("nobody has a {kind} kernel of it")).at(place()))?;
         (slot.value)(call).map_err(|e| e.at(place()))
     }
 }

@@ -1,5 +1,6 @@
 //! `FullyConnected`: a matrix product with weights, and a bias.
 
+use super::dims::product;
 use crate::{Entry, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
 use std::sync::LazyLock;
 
@@ -42,10 +43,16 @@ impl Operator for FullyConnected {
         let flatten = params.bool("flatten");
         let why = format!("from data {}", s.input(0));
         let inner = if flatten { &dims[dims.len().min(1)..] } else { &dims[dims.len().saturating_sub(1)..] };
-        let k = inner.iter().copied().product::<Option<usize>>();
+        let k = product(inner.iter().copied());
         s.set_input(1, PartialShape::new([Some(hidden), k]), &why)?;
-        let outer = if flatten { &dims[..dims.len().min(1)] } else { &dims[..dims.len().saturating_sub(1)] };
-        s.set_output(0, PartialShape::new(outer.iter().copied().chain([Some(hidden)])), &why)
+        let outer = dims.len() - inner.len();
+        let batch = dims[..outer].iter().copied();
+        s.set_output(0, PartialShape::new(batch.chain([Some(hidden)])), &why)?;
+        // Backwards: the axes that stay are those of the output, and a single one that is summed over is weight's.
+        let why = format!("from output {} and weight {}", s.output(0), s.input(1));
+        let k = s.input(1).dim(1).filter(|_| inner.len() == 1);
+        let back = (0..dims.len()).map(|a| if a < outer { s.output(0).dim(a) } else { k });
+        s.set_input(0, PartialShape::new(back), &why)
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -1,0 +1,96 @@
+//! `softmax` and `log_softmax` along one axis.
+
+use super::dims::axis_of;
+use super::elementwise::Elementwise;
+use crate::{DTypes, Entry, Error, Gradient, Kind, Operator, Params, Result, Schema, Shapes, Value};
+use std::sync::LazyLock;
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+    Schema::new()
+        .int("axis", i64::from(i32::MIN)..=i64::from(i32::MAX), Some(-1), "The axis; negative ones count from the end.")
+        .param("temperature", Kind::Float(f64::MIN, f64::MAX), Some(Value::None), "T; None is 1.")
+        .dtype("dtype", Some(Value::None), "The dtype, which data must have too; None is that of data.")
+        .bool("use_length", Some(false), "Take a length for each row. Only False.")
+});
+
+/// The temperature of a `softmax` or `log_softmax`.
+#[must_use]
+pub fn temperature(params: &Params) -> f64 {
+    match params.value("temperature") {
+        Value::Float(t) => *t,
+        _ => 1.0,
+    }
+}
+
+/// Softmax, or its logarithm.
+pub(super) struct Softmax {
+    /// Whether the logarithm is taken.
+    pub(super) log: bool,
+}
+
+impl Operator for Softmax {
+    fn name(&self) -> &str {
+        if self.log { "log_softmax" } else { "softmax" }
+    }
+
+    fn doc(&self) -> &str {
+        if self.log {
+            "output = data / T - ln Σ e^(data / T), the sum along axis. Output of data's shape."
+        } else {
+            "output = e^(data / T) / Σ e^(data / T), the sum along axis. Output of data's shape."
+        }
+    }
+
+    fn schema(&self) -> &Schema {
+        &SCHEMA
+    }
+
+    fn check(&self, params: &Params) -> Result<()> {
+        if params.bool("use_length") {
+            return Err(Error::Param("parameter \"use_length\" is True, wanted False".to_string()));
+        }
+        if temperature(params) == 0.0 {
+            return Err(Error::Param("parameter \"temperature\" is 0, wanted another number".to_string()));
+        }
+        Ok(())
+    }
+
+    fn infer_shape(&self, params: &Params, s: &mut Shapes) -> Result<()> {
+        s.same(&[0], &[0])?;
+        if let Some(rank) = s.input(0).rank() {
+            axis_of(params.int("axis"), rank)
+                .map_err(|e| Error::Shape(format!("data has shape {}: {e}", s.input(0))))?;
+        }
+        Ok(())
+    }
+
+    fn infer_dtype(&self, params: &Params, d: &mut DTypes) -> Result<()> {
+        params.dtype("dtype").map_or(Ok(()), |dtype| d.set_output(0, dtype))?;
+        d.all_same()
+    }
+
+    fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
+        vec![(0, 0)]
+    }
+
+    fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
+        let inputs = [grad.out_grad(0)?, grad.outputs[0]];
+        grad.backward(if self.log { "_backward_log_softmax" } else { "_backward_softmax" }, &inputs, 1)
+    }
+}
+
+/// The gradients of both.
+pub(super) const BACKWARD: [Elementwise; 2] = [
+    Elementwise::backward(
+        "_backward_softmax",
+        "d_data = output · (out_grad - Σ out_grad · output) / T, the sum along axis.",
+        &["out_grad", "output"],
+    )
+    .with(&SCHEMA),
+    Elementwise::backward(
+        "_backward_log_softmax",
+        "d_data = (out_grad - e^output · Σ out_grad) / T, the sum along axis.",
+        &["out_grad", "output"],
+    )
+    .with(&SCHEMA),
+];
