@@ -1,1 +1,28 @@
-//! See the workspace README.
+//! Where data comes from: readers of idx, npy and PNG files, data sets that are fetched once and verified, batches cut
+//! from arrays in memory, and prefetching.
+//!
+//! Readers return an [`Array`] or an error that says which file, which byte, what is there and what was wanted; no
+//! input makes them panic or take memory beyond what the file holds.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod array;
+mod array_iter;
+mod buffers;
+mod dataset;
+mod fetch;
+mod idx;
+mod input;
+mod npy;
+mod order;
+mod png;
+mod prefetch;
+
+pub use array::Array;
+pub use array_iter::{ArrayIter, ArrayIterBuilder};
+pub use dataset::{Dataset, NUM_CLASSES, Split, default_data_dir, has_mnist_like, load_mnist_like};
+pub use fetch::{DATASETS, FetchEvent, fetch};
+pub use idx::{decode_idx, encode_idx, read_idx, write_idx};
+pub use npy::{decode_npy, encode_npy, read_npy, write_npy};
+pub use order::LastBatch;
+pub use png::{decode_png_grey, read_png_grey};
+pub use prefetch::Prefetch;
