@@ -22,13 +22,14 @@ pub(crate) fn available() -> bool {
 /// Runs `job` compiled for AVX2 and FMA. Panics where the processor lacks them.
 #[inline]
 pub(crate) fn run<T: Copy, V: Lanes<T>, J: Job<T>>(job: J) -> J::Out {
-    #[target_feature(enable = "avx2,fma")]
-    fn with_features<T: Copy, V: Lanes<T>, J: Job<T>>(job: J) -> J::Out {
-        job.run::<V>()
-    }
     assert!(available(), "AVX2 and FMA wanted");
     // SAFETY: the processor has the two features.
     unsafe { with_features::<T, V, J>(job) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn with_features<T: Copy, V: Lanes<T>, J: Job<T>>(job: J) -> J::Out {
+    job.run::<V>()
 }
 
 /// Sliding window over which a mask of `count` set lanes starts at `8 - count`.
@@ -47,6 +48,14 @@ macro_rules! ymm {
         // SAFETY: this type is only used under `run`, which has checked for AVX2 and FMA.
         Ymm(unsafe { $e })
     };
+}
+
+impl Ymm {
+    /// Exchanges lanes 2..4 with lanes 4..6.
+    #[inline(always)]
+    fn swap_middle(self) -> Self {
+        ymm!(_mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(self.0))))
+    }
 }
 
 impl Lanes<f32> for Ymm {
@@ -69,8 +78,15 @@ impl Lanes<f32> for Ymm {
     }
     #[inline(always)]
     unsafe fn store_first(self, to: *mut f32, count: usize) {
-        // SAFETY: the mask covers the numbers that the caller says may be written.
-        unsafe { _mm256_maskstore_ps(to, mask(count), self.0) };
+        // SAFETY: the caller says that `count` numbers may be written, and the mask covers so many.
+        unsafe {
+            if count == 4 {
+                // Masked stores take many times as long.
+                _mm_storeu_ps(to, _mm256_castps256_ps128(self.0));
+            } else {
+                _mm256_maskstore_ps(to, mask(count), self.0);
+            }
+        }
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
@@ -113,6 +129,18 @@ impl Lanes<f32> for Ymm {
         ymm!(_mm256_sqrt_ps(self.0))
     }
     #[inline(always)]
+    fn unzip(self, next: Self) -> (Self, Self) {
+        // The shuffles work in each half; the permutation brings the middle quarters into order.
+        let even = ymm!(_mm256_shuffle_ps::<0b10_00_10_00>(self.0, next.0)).swap_middle();
+        let odd = ymm!(_mm256_shuffle_ps::<0b11_01_11_01>(self.0, next.0)).swap_middle();
+        (even, odd)
+    }
+    #[inline(always)]
+    fn zip(self, odd: Self) -> (Self, Self) {
+        let (even, odd) = (self.swap_middle(), odd.swap_middle());
+        (ymm!(_mm256_unpacklo_ps(even.0, odd.0)), ymm!(_mm256_unpackhi_ps(even.0, odd.0)))
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         // SAFETY: as in `ymm!`.
         unsafe {
@@ -120,6 +148,17 @@ impl Lanes<f32> for Ymm {
             let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
         }
+    }
+    #[inline(always)]
+    fn apart<J: Job<f32>>(job: J) -> J::Out {
+        // `inline(never)` has no effect beside `target_feature`, but a function without the features stays between
+        // two functions that have them.
+        #[inline(never)]
+        fn between<J: Job<f32>>(job: J) -> J::Out {
+            // SAFETY: as in `ymm!`.
+            unsafe { with_features::<f32, Ymm, J>(job) }
+        }
+        between(job)
     }
     #[inline(always)]
     fn exp(self) -> Self {
@@ -158,6 +197,13 @@ impl math::FloatBits for Ymm {
             let half = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(half, bias)));
             let rest = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(rest, bias)));
             _mm256_mul_ps(_mm256_mul_ps(self.0, half), rest)
+        })
+    }
+    #[inline(always)]
+    fn pow2_of_shifted(self) -> Self {
+        ymm!({
+            let power = _mm256_slli_epi32::<23>(_mm256_castps_si256(self.0));
+            _mm256_castsi256_ps(_mm256_add_epi32(power, _mm256_castps_si256(_mm256_set1_ps(1.0))))
         })
     }
     #[inline(always)]

@@ -1,5 +1,5 @@
-//! Single-precision functions on lanes, from S. L. Moshier's Cephes library (netlib.org/cephes, files `expf.c`,
-//! `logf.c` and `tanhf.c`): Cody-Waite argument reduction and his minimax polynomials, made free of branches.
+//! Single-precision functions on lanes, from S. L. Moshier's Cephes library (netlib.org/cephes, files `expf.c`
+//! and `logf.c`): Cody-Waite argument reduction and his minimax polynomials, made free of branches.
 
 use super::Lanes;
 
@@ -9,6 +9,8 @@ pub(crate) trait FloatBits: Lanes<f32> {
     fn round(self) -> Self;
     /// `self * 2^power` for integral `power` in -252..=254, with overflow to infinity and gradual underflow.
     fn scale2(self, power: Self) -> Self;
+    /// `2^n` for `self = n + 1.5 · 2^23` with integral `n` in -126..=127: the lowest bits of such a number are `n`.
+    fn pow2_of_shifted(self) -> Self;
     /// The unbiased exponent of a positive normal number, as a number.
     fn exponent(self) -> Self;
     /// The mantissa of a positive normal number, in `1..2`.
@@ -26,6 +28,9 @@ fn polynomial<V: Lanes<f32>, const N: usize>(x: V, coefficients: [f32; N]) -> V 
     sum
 }
 
+/// `(exp(r) - 1 - r) / r²` for `|r| <= ln 2 / 2`.
+const EXP: [f32; 6] = [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
+
 /// `exp(x)`; NaN stays NaN, what overflows is infinite and what underflows goes to zero through the subnormals.
 #[inline(always)]
 pub(crate) fn exp<V: FloatBits>(x: V) -> V {
@@ -35,10 +40,7 @@ pub(crate) fn exp<V: FloatBits>(x: V) -> V {
     let n = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
     let r = n.mul_add(V::splat(-0.693_359_375), x);
     let r = n.mul_add(V::splat(2.121_944_4e-4), r);
-    let p = polynomial(
-        r,
-        [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1],
-    );
+    let p = polynomial(r, EXP);
     p.mul_add(r.mul(r), r).add(V::splat(1.0)).scale2(n)
 }
 
@@ -82,21 +84,23 @@ pub(crate) fn ln<V: FloatBits>(x: V) -> V {
     x.select_gt(V::splat(f32::MAX), x, y)
 }
 
-/// Hyperbolic tangent: an odd polynomial below 0.625, `1 - 2 / (exp(2 |x|) + 1)` above.
+/// Hyperbolic tangent as `e / (e + 2)` with `e = exp(2 |x|) - 1`, which keeps its relative precision near zero: with
+/// `2 |x| = n ln 2 + r` it is `2^n (exp(r) - 1) + (2^n - 1)`.
 #[inline(always)]
 pub(crate) fn tanh<V: FloatBits>(x: V) -> V {
-    let a = x.abs();
-    let square = a.mul(a);
-    let p = polynomial(
-        square,
-        [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328_2e-1],
-    );
-    let near = p.mul(square).mul_add(a, a);
-
-    // exp of 2|x| with |x| bounded to where the result is 1, so that the power of two needs no care.
-    let t = V::splat(9.5).min(a).mul(V::splat(2.0));
-    let far = V::splat(1.0).sub(V::splat(2.0).div(exp(t).add(V::splat(1.0))));
-    a.select_gt(V::splat(0.625), far, near).with_sign_of(x)
+    // From 9.1 on the result is 1; a NaN passes, for `min` keeps the argument then.
+    let a = V::splat(9.1).min(x.abs());
+    let doubled = a.add(a);
+    let shift = V::splat(12_582_912.0);
+    let shifted = doubled.mul_add(V::splat(std::f32::consts::LOG2_E), shift);
+    let n = shifted.sub(shift);
+    let r = n.mul_add(V::splat(-0.693_359_375), doubled);
+    let r = n.mul_add(V::splat(2.121_944_4e-4), r);
+    let p = polynomial(r, EXP);
+    let below = p.mul_add(r.mul(r), r);
+    let power = shifted.pow2_of_shifted();
+    let e = power.mul_add(below, power.sub(V::splat(1.0)));
+    e.div(e.add(V::splat(2.0))).with_sign_of(x)
 }
 
 /// `1 / (1 + exp(-x))`.

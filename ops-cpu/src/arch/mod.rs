@@ -5,6 +5,8 @@
 //! instructions. A kernel is a [`Job`]; [`Dispatch::dispatch`] runs it with the best lanes that the processor has.
 //! The two forms add in the same order and differ only in whether a multiply-add rounds once or twice.
 
+#![expect(unsafe_code, reason = "lanes are read and written through raw pointers")]
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 pub(crate) mod math;
@@ -60,8 +62,16 @@ pub(crate) trait Lanes<T: Copy>: Copy {
     fn select_gt(self, other: Self, yes: Self, no: Self) -> Self;
     fn abs(self) -> Self;
     fn sqrt(self) -> Self;
+    /// The even and the odd numbers of `self` followed by `next`.
+    fn unzip(self, next: Self) -> (Self, Self);
+    /// Inverse of [`Lanes::unzip`].
+    fn zip(self, odd: Self) -> (Self, Self);
     /// Sum of the lanes in the order `((0+4)+(2+6)) + ((1+5)+(3+7))`.
     fn sum(self) -> T;
+
+    /// Runs `job` with these lanes as a function of its own where that helps: registers are then shared out for its
+    /// inner loop alone.
+    fn apart<J: Job<T>>(job: J) -> J::Out;
 
     fn exp(self) -> Self;
     fn ln(self) -> Self;
@@ -80,9 +90,8 @@ pub(crate) trait Job<T: Copy> {
 }
 
 /// A number type for which lanes exist.
-pub trait Dispatch: Copy {
+pub(crate) trait Dispatch: Copy {
     /// Runs `job` with the best lanes of this processor.
-    #[allow(private_bounds)]
     fn dispatch<J: Job<Self>>(job: J) -> J::Out;
 }
 

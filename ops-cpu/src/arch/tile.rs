@@ -43,7 +43,7 @@ pub(crate) unsafe fn outer<T: Copy, V: Lanes<T>, const M: usize, const N: usize>
     sums
 }
 
-/// `sums[i][j] += a(i) * b(j)`, lane by lane.
+/// `sums[i][j] += a(i) * b(j)`, lane by lane. The `N` vectors of `b` stay in registers, those of `a` come one at a time.
 #[inline(always)]
 pub(crate) fn dot_step<T: Copy, V: Lanes<T>, const M: usize, const N: usize>(
     sums: &mut [[V; N]; M],
@@ -132,14 +132,14 @@ impl Cut {
 
 /// Calls a function generic over a tile height with the height known only at run time, 1 to 6.
 macro_rules! with_height {
-    ($height:expr, $call:ident::<$($generic:ty),*; _ $(, $const:expr)*>($($arg:expr),* $(,)?)) => {
+    ($height:expr, $call:ident::<$($generic:ty),*; _>($($arg:expr),* $(,)?)) => {
         match $height {
-            1 => $call::<$($generic,)* 1 $(, $const)*>($($arg),*),
-            2 => $call::<$($generic,)* 2 $(, $const)*>($($arg),*),
-            3 => $call::<$($generic,)* 3 $(, $const)*>($($arg),*),
-            4 => $call::<$($generic,)* 4 $(, $const)*>($($arg),*),
-            5 => $call::<$($generic,)* 5 $(, $const)*>($($arg),*),
-            _ => $call::<$($generic,)* 6 $(, $const)*>($($arg),*),
+            1 => $call::<$($generic,)* 1>($($arg),*),
+            2 => $call::<$($generic,)* 2>($($arg),*),
+            3 => $call::<$($generic,)* 3>($($arg),*),
+            4 => $call::<$($generic,)* 4>($($arg),*),
+            5 => $call::<$($generic,)* 5>($($arg),*),
+            _ => $call::<$($generic,)* 6>($($arg),*),
         }
     };
 }

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "lanes are read and written through raw pointers")]
 
-use super::{LANES, Lanes, math};
+use super::{Job, LANES, Lanes, math};
 
 /// Eight numbers in an array.
 #[derive(Clone, Copy)]
@@ -109,9 +109,23 @@ macro_rules! wide_lanes {
                 self.map(<$t>::sqrt)
             }
             #[inline(always)]
+            fn unzip(self, next: Self) -> (Self, Self) {
+                let (a, b) = (self.0, next.0);
+                (Wide([a[0], a[2], a[4], a[6], b[0], b[2], b[4], b[6]]), Wide([a[1], a[3], a[5], a[7], b[1], b[3], b[5], b[7]]))
+            }
+            #[inline(always)]
+            fn zip(self, odd: Self) -> (Self, Self) {
+                let (e, o) = (self.0, odd.0);
+                (Wide([e[0], o[0], e[1], o[1], e[2], o[2], e[3], o[3]]), Wide([e[4], o[4], e[5], o[5], e[6], o[6], e[7], o[7]]))
+            }
+            #[inline(always)]
             fn sum(self) -> $t {
                 let l = self.0;
                 ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
+            }
+            #[inline(always)]
+            fn apart<J: Job<$t>>(job: J) -> J::Out {
+                job.run::<Self>()
             }
             $($math)*
         }
@@ -157,6 +171,11 @@ impl math::FloatBits for Wide<f32> {
             let half = power >> 1;
             x * f32::from_bits(((half + 127) << 23) as u32) * f32::from_bits(((power - half + 127) << 23) as u32)
         })
+    }
+
+    #[inline(always)]
+    fn pow2_of_shifted(self) -> Self {
+        self.map(|x| f32::from_bits((x.to_bits() << 23).wrapping_add(1f32.to_bits())))
     }
 
     #[inline(always)]

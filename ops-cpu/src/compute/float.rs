@@ -1,13 +1,15 @@
 //! The number types that the kernels compute in.
 
+use super::gemm::GemmKernel;
 use crate::arch::Dispatch;
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 /// `f32` or `f64`. The first has vector code of its own, the second goes through the same algorithms on portable lanes.
-#[allow(private_bounds)]
+#[expect(private_bounds, reason = "sealed: the kernels are written for these two types")]
 pub trait Float:
     Dispatch
+    + GemmKernel
     + Copy
     + Default
     + Debug

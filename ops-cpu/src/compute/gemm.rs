@@ -55,7 +55,7 @@ impl<'a, T> Matrix<'a, T> {
 /// `beta` zero `c` is not read, so it may hold anything.
 ///
 /// Errors: `a.columns != b.rows`, or a `c` of another length than `m · n`.
-pub fn gemm<T: Float + GemmKernel>(
+pub fn gemm<T: Float>(
     par: &dyn Par,
     alpha: T,
     a: Matrix<'_, T>,
@@ -63,20 +63,35 @@ pub fn gemm<T: Float + GemmKernel>(
     beta: T,
     c: &mut [T],
 ) -> Result<(), Mismatch> {
+    Mismatch::check("gemm", "length of c", c.len(), a.rows * b.columns)?;
+    gemm_rows(par, alpha, a, b, beta, c, b.columns)
+}
+
+/// [`gemm`] into a `c` whose rows begin `c_row` apart.
+pub(super) fn gemm_rows<T: Float>(
+    par: &dyn Par,
+    alpha: T,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    beta: T,
+    c: &mut [T],
+    c_row: usize,
+) -> Result<(), Mismatch> {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     Mismatch::check("gemm", "rows of b", b.rows, k)?;
-    Mismatch::check("gemm", "length of c", c.len(), m * n)?;
     if m * n == 0 {
         return Ok(());
     }
-    let block = Block { alpha, a, b, beta };
+    Mismatch::check_at_least("gemm", "row stride of c", c_row, n)?;
+    Mismatch::check_at_least("gemm", "length of c", c.len(), (m - 1) * c_row + n)?;
+    let block = Block { alpha, a, b, beta, c_row };
     let (down, across) = blocks(m, n, k);
     let claims = Claims::default();
     let c = Shared(c.as_mut_ptr());
     each_part(par, down.parts() * across.parts(), &|i| {
         claims.claim(i);
         let (rows, columns) = (down.range(i / across.parts()), across.range(i % across.parts()));
-        // SAFETY: `c` has m rows of n numbers, and each block is claimed by one thread.
+        // SAFETY: `c` has m rows of n numbers at this stride, and each block is claimed by one thread.
         unsafe { block.run(c.ptr(), rows, columns) };
     });
     Ok(())
@@ -104,19 +119,22 @@ struct Block<'a, T> {
     a: Matrix<'a, T>,
     b: Matrix<'a, T>,
     beta: T,
+    c_row: usize,
 }
 
-/// Longest rows that [`Dots`] takes: a tile of seven such rows fits the first-level cache.
-const LONGEST_DOT: usize = 1024;
+/// Lengths of rows that [`Dots`] takes. Below, summing lanes takes too much of the time; above, a tile of seven rows
+/// does not fit the first-level cache.
+const DOT_LENGTHS: std::ops::RangeInclusive<usize> = 192..=1024;
 
-impl<T: Float + GemmKernel> Block<'_, T> {
+impl<T: Float> Block<'_, T> {
     /// # Safety
-    /// `c` points to a row-major matrix of `a.rows` by `b.columns`, of which nobody else touches the block.
+    /// `c` points to a row-major matrix of `a.rows` by `b.columns` with rows `c_row` apart, of which nobody else touches
+    /// the block.
     unsafe fn run(self, c: *mut T, rows: Range<usize>, columns: Range<usize>) {
         let (m, n, k) = (rows.len(), columns.len(), self.a.columns);
         let Matrix { data: a, row_stride: a_row, column_stride: a_column, .. } = self.a;
         let Matrix { data: b, row_stride: b_row, column_stride: b_column, .. } = self.b;
-        let c_row = self.b.columns;
+        let c_row = self.c_row;
         // SAFETY: the block lies inside the three matrices, whose constructors checked their lengths.
         unsafe {
             let c = c.add(rows.start * c_row + columns.start);
@@ -125,7 +143,7 @@ impl<T: Float + GemmKernel> Block<'_, T> {
             } else {
                 (a.as_ptr().add(rows.start * a_row), b.as_ptr().add(columns.start * b_column))
             };
-            if a_column == 1 && b_row == 1 && k <= LONGEST_DOT && k >= 16 && T::USES_DOTS {
+            if a_column == 1 && b_row == 1 && T::USES_DOTS && DOT_LENGTHS.contains(&k) {
                 let Block { alpha, beta, .. } = self;
                 T::dispatch(Dots { m, n, k, alpha, a, a_row, b, b_row: b_column, beta, c, c_row });
             } else {
@@ -175,26 +193,34 @@ impl<T: Float> Job<T> for Dots<T> {
 impl<T: Float> Dots<T> {
     #[inline(always)]
     unsafe fn rows<V: Lanes<T>, const N: usize>(&self, row: usize, height: usize, column: usize) {
-        // SAFETY: as the caller's.
-        unsafe {
-            match height {
-                1 => self.tile::<V, 1, N>(row, column),
-                2 => self.tile::<V, 2, N>(row, column),
-                _ => self.tile::<V, 3, N>(row, column),
-            }
+        match height {
+            1 => V::apart(DotsTile::<T, 1, N> { dots: self, row, column }),
+            2 => V::apart(DotsTile::<T, 2, N> { dots: self, row, column }),
+            _ => V::apart(DotsTile::<T, 3, N> { dots: self, row, column }),
         }
     }
+}
 
+/// One tile of a [`Dots`].
+struct DotsTile<'a, T, const M: usize, const N: usize> {
+    dots: &'a Dots<T>,
+    row: usize,
+    column: usize,
+}
+
+impl<T: Float, const M: usize, const N: usize> Job<T> for DotsTile<'_, T, M, N> {
+    type Out = ();
     #[inline(always)]
-    unsafe fn tile<V: Lanes<T>, const M: usize, const N: usize>(&self, row: usize, column: usize) {
+    fn run<V: Lanes<T>>(self) {
+        let DotsTile { dots, row, column } = self;
         // SAFETY: the tile lies inside the block, so its rows of `a` and `b` and its numbers of `c` exist.
         unsafe {
-            let (a, b) = (self.a.add(row * self.a_row), self.b.add(column * self.b_row));
-            let sums = dot::<T, V, M, N>(T::ZERO, self.k, a, self.a_row, b, self.b_row);
-            for (i, sums) in sums.iter().enumerate() {
-                for (j, &sum) in sums.iter().enumerate() {
-                    let c = self.c.add((row + i) * self.c_row + column + j);
-                    *c = if self.beta == T::ZERO { self.alpha * sum } else { self.alpha * sum + self.beta * *c };
+            let (a, b) = (dots.a.add(row * dots.a_row), dots.b.add(column * dots.b_row));
+            let sums = dot::<T, V, N, M>(T::ZERO, dots.k, b, dots.b_row, a, dots.a_row);
+            for (j, sums) in sums.iter().enumerate() {
+                for (i, &sum) in sums.iter().enumerate() {
+                    let c = dots.c.add((row + i) * dots.c_row + column + j);
+                    *c = if dots.beta == T::ZERO { dots.alpha * sum } else { dots.alpha * sum + dots.beta * *c };
                 }
             }
         }
@@ -202,7 +228,7 @@ impl<T: Float> Dots<T> {
 }
 
 /// The blocked product of the `gemm` crate for one number type.
-pub trait GemmKernel: Sized {
+pub(crate) trait GemmKernel: Sized {
     /// Whether rows of contiguous numbers are multiplied without packing them.
     const USES_DOTS: bool;
 

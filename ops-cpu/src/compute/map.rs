@@ -49,7 +49,7 @@ impl<T: Copy, M: Map<T>> Job<T> for MapJob<'_, T, M> {
 /// `out = op(x)`, with `x` left out for `out = op(out)`. Lengths are equal.
 pub(crate) fn map_lanes<T: Float, M: Map<T>>(par: &dyn Par, grain: usize, op: &M, x: Option<&[T]>, out: &mut [T]) {
     let split = Split::new(out.len(), 64, grain, 64);
-    let parts = Parts::new(out, split);
+    let parts = Parts::new(out, split, 1);
     each_part(par, split.parts(), &|i| {
         let out = parts.take(i);
         let len = out.len();
@@ -98,7 +98,7 @@ pub(crate) fn zip_lanes<T: Float, Z: Zip<T>>(
     out: &mut [T],
 ) {
     let split = Split::new(out.len(), 64, grain, 64);
-    let parts = Parts::new(out, split);
+    let parts = Parts::new(out, split, 1);
     each_part(par, split.parts(), &|i| {
         let out = parts.take(i);
         let len = out.len();
@@ -128,7 +128,7 @@ pub fn map<T: Float, U: Float>(
 ) -> Result<(), Mismatch> {
     Mismatch::check("map", "length of out", out.len(), x.len())?;
     let split = Split::new(out.len(), 64, COSTLY, 64);
-    let parts = Parts::new(out, split);
+    let parts = Parts::new(out, split, 1);
     each_part(par, split.parts(), &|i| {
         let (x, out) = (&x[split.range(i)], parts.take(i));
         T::dispatch(Compiled(|| {
@@ -143,7 +143,7 @@ pub fn map<T: Float, U: Float>(
 /// `x[i] = f(x[i])`.
 pub fn map_in_place<T: Float>(par: &dyn Par, x: &mut [T], f: impl Fn(T) -> T + Sync) {
     let split = Split::new(x.len(), 64, COSTLY, 64);
-    let parts = Parts::new(x, split);
+    let parts = Parts::new(x, split, 1);
     each_part(par, split.parts(), &|i| {
         let x = parts.take(i);
         T::dispatch(Compiled(|| {
@@ -165,7 +165,7 @@ pub fn zip<T: Float>(
     Mismatch::check("zip", "length of y", y.len(), x.len())?;
     Mismatch::check("zip", "length of out", out.len(), x.len())?;
     let split = Split::new(out.len(), 64, CHEAP, 64);
-    let parts = Parts::new(out, split);
+    let parts = Parts::new(out, split, 1);
     each_part(par, split.parts(), &|i| {
         let (x, y, out) = (&x[split.range(i)], &y[split.range(i)], parts.take(i));
         T::dispatch(Compiled(|| {
@@ -186,7 +186,7 @@ pub fn zip_in_place<T: Float>(
 ) -> Result<(), Mismatch> {
     Mismatch::check("zip_in_place", "length of y", y.len(), x.len())?;
     let split = Split::new(x.len(), 64, CHEAP, 64);
-    let parts = Parts::new(x, split);
+    let parts = Parts::new(x, split, 1);
     each_part(par, split.parts(), &|i| {
         let (x, y) = (parts.take(i), &y[split.range(i)]);
         T::dispatch(Compiled(|| {
@@ -201,6 +201,34 @@ pub fn zip_in_place<T: Float>(
 /// Sets every number to `value`.
 pub fn fill<T: Float>(par: &dyn Par, out: &mut [T], value: T) {
     let split = Split::new(out.len(), 64, 4 * CHEAP, 64);
-    let parts = Parts::new(out, split);
+    let parts = Parts::new(out, split, 1);
     each_part(par, split.parts(), &|i| parts.take(i).fill(value));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::portable;
+    use crate::compute::Serial;
+
+    struct Everything;
+    impl Map<f32> for Everything {
+        #[inline(always)]
+        fn apply<V: Lanes<f32>>(&self, x: V) -> V {
+            let small = x.sigmoid().add(x.tanh()).mul(x.abs().sqrt()).sub(x.softrelu().ln());
+            small.max(x.min(V::splat(0.5))).div(x.mul_add(x, V::splat(1.0)).exp())
+        }
+    }
+
+    #[test]
+    fn portable_lanes_agree_with_those_of_the_processor() {
+        let x: Vec<f32> = (0..1003).map(|i| (i as f32 - 500.0) / 60.0).collect();
+        let mut fast = vec![0.0; x.len()];
+        map_lanes(&Serial, CHEAP, &Everything, Some(&x), &mut fast);
+        let mut plain = vec![0.0; x.len()];
+        portable(MapJob { op: &Everything, x: x.as_ptr(), out: plain.as_mut_ptr(), len: x.len() });
+        for (fast, plain) in fast.iter().zip(&plain) {
+            assert!((fast - plain).abs() <= 2e-5 * plain.abs(), "{fast} {plain}");
+        }
+    }
 }

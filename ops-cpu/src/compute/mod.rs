@@ -32,7 +32,8 @@ pub use pool::{Pool, PoolKind};
 pub use reduce::{Reduction, reduce};
 pub use sgd::{Sgd, sgd_momentum_update, sgd_update};
 pub use softmax::{
-    CrossEntropy, log_softmax, softmax, softmax_backward, softmax_cross_entropy, softmax_cross_entropy_backward,
+    CrossEntropy, log_softmax, log_softmax_backward, softmax, softmax_backward, softmax_cross_entropy,
+    softmax_cross_entropy_backward, softmax_in_place,
 };
 pub use transpose::transpose;
 pub use unary::{Unary, unary, unary_backward, unary_backward_in_place, unary_in_place};

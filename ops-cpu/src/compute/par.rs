@@ -89,6 +89,7 @@ impl Claims {
 pub(crate) struct Parts<'a, T> {
     start: *mut T,
     split: Split,
+    scale: usize,
     claims: Claims,
     slice: PhantomData<&'a mut [T]>,
 }
@@ -98,9 +99,9 @@ unsafe impl<T: Send> Sync for Parts<'_, T> {}
 
 impl<'a, T> Parts<'a, T> {
     /// Cuts `slice` as `split` says, `scale` numbers an item.
-    pub(crate) fn new(slice: &'a mut [T], split: Split) -> Parts<'a, T> {
-        assert_eq!(slice.len(), split.total);
-        Parts { start: slice.as_mut_ptr(), split, claims: Claims::default(), slice: PhantomData }
+    pub(crate) fn new(slice: &'a mut [T], split: Split, scale: usize) -> Parts<'a, T> {
+        assert_eq!(slice.len(), split.total * scale);
+        Parts { start: slice.as_mut_ptr(), split, scale, claims: Claims::default(), slice: PhantomData }
     }
 
     /// The numbers of `part`. Panics when asked for it a second time.
@@ -110,7 +111,7 @@ impl<'a, T> Parts<'a, T> {
         self.claims.claim(part);
         let range = self.split.range(part);
         // SAFETY: the ranges of different parts are disjoint and inside the slice, and this part was never taken before.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start * self.scale), range.len() * self.scale) }
     }
 }
 
@@ -156,7 +157,7 @@ mod tests {
     #[should_panic(expected = "twice")]
     fn a_part_is_handed_out_once() {
         let mut numbers = [0; 10];
-        let parts = Parts::new(&mut numbers, Split::new(10, 1, 1, 4));
+        let parts = Parts::new(&mut numbers, Split::new(10, 1, 1, 4), 1);
         parts.take(1);
         parts.take(1);
     }

@@ -182,7 +182,7 @@ mod tests {
         (f64::from(got) - exact).abs() / unit
     }
 
-    /// Every 997th of all bit patterns, and the special ones.
+    /// Every 1997th of all bit patterns, and the special ones.
     fn all_floats() -> Vec<f32> {
         let special = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN, 88.72284, -103.9, 0.625];
         (0..u32::MAX / 1997).map(|i| f32::from_bits(i * 1997)).chain(special).collect()

@@ -1,0 +1,269 @@
+//! Gradient by the weight, on vectors of neighbouring outputs.
+//!
+//! The gradient of one weight is the inner product of all outputs' gradients of its filter with the inputs that it
+//! meets, and both lie in vectors: a tile multiplies vectors of up to four filters with those of three weights. Lanes
+//! are summed once for a batch of samples, and up to four sums over parts of the batch are added in order at the end.
+
+#![expect(unsafe_code, reason = "tiles read windows of samples through raw pointers")]
+
+use super::direct::{Cover, Tables, plane, table_len};
+use super::{Conv, padded};
+use crate::arch::tile::{Cut, dot_step};
+use crate::arch::{Job, LANES, Lanes};
+use crate::compute::float::Float;
+use crate::compute::par::{Claims, Par, Parts, Shared, Split, each_part};
+use std::ops::Range;
+
+/// Vectors that a sum of lanes is made for, at least.
+const BLOCKS_A_SUM: usize = 128;
+/// Numbers of padded samples that a part keeps at a time.
+const MOST_PADDED: usize = 128 * 1024;
+/// Sums over parts of the batch.
+const MOST_SUMS: usize = 4;
+/// Numbers in all these sums.
+const MOST_SUMMED: usize = 1 << 22;
+/// Multiply-adds that are worth a part of their own.
+const PART: usize = 1 << 20;
+const MOST_PARTS: usize = 32;
+
+/// How the work is cut: tiles of filters (over all groups) by parts of the batch.
+#[derive(Clone, Copy)]
+struct Tasks {
+    cut: Cut,
+    tiles: Split,
+    /// The batch, for each of the sums.
+    samples: Split,
+    /// Samples that are taken together.
+    together: usize,
+}
+
+impl Tasks {
+    fn new(conv: &Conv) -> Tasks {
+        let cut = Cut::new(conv.filters, 4);
+        let blocks = conv.positions().div_ceil(LANES);
+        let padded_most = MOST_PADDED.checked_div(padded::sample_len(conv)).unwrap_or(usize::MAX).max(1);
+        let together = BLOCKS_A_SUM.div_ceil(blocks).min(padded_most).clamp(1, conv.samples.max(1));
+        let sums = MOST_SUMS.min(MOST_SUMMED / conv.weight_len()).max(1);
+        let samples = Split::new(conv.samples, together, together, sums);
+        let parts = (conv.samples * conv.work() / PART).clamp(1, MOST_PARTS);
+        let tiles = Split::new(conv.groups * cut.tiles(), 1, 1, parts / samples.parts());
+        Tasks { cut, tiles, samples, together }
+    }
+
+    fn parts(self) -> usize {
+        self.tiles.parts() * self.samples.parts()
+    }
+
+    /// Numbers of the sums over parts of the batch: a single one is made in place.
+    fn sums_len(self, conv: &Conv) -> usize {
+        if self.samples.parts() > 1 { self.samples.parts() * conv.weight_len() } else { 0 }
+    }
+
+    fn padded_len(self, conv: &Conv) -> usize {
+        self.together * padded::sample_len(conv)
+    }
+}
+
+pub(super) fn workspace_len<T: Float>(conv: &Conv) -> usize {
+    let tasks = Tasks::new(conv);
+    table_len::<T>(conv, tasks.together) + tasks.sums_len(conv) + tasks.parts() * tasks.padded_len(conv)
+}
+
+/// Lengths have been checked; the workspace has [`workspace_len`].
+pub(super) fn run<T: Float>(
+    conv: &Conv,
+    par: &dyn Par,
+    x: &[T],
+    dy: &[T],
+    dweight: &mut [T],
+    workspace: &mut [T],
+) {
+    let tasks = Tasks::new(conv);
+    let (tables, workspace) = Tables::new(conv, Cover::Exact, tasks.together, workspace);
+    let (sums, workspace) = workspace.split_at_mut(tasks.sums_len(conv));
+    let partial = !sums.is_empty();
+    let target = Shared(if partial { sums.as_mut_ptr() } else { dweight.as_mut_ptr() });
+    let padded_len = tasks.padded_len(conv);
+    let workspace = Shared(workspace.as_mut_ptr());
+    let claims = Claims::default();
+    each_part(par, tasks.parts(), &|part| {
+        claims.claim(part);
+        let (sum, tiles) = (part / tasks.tiles.parts(), tasks.tiles.range(part % tasks.tiles.parts()));
+        // SAFETY: each part has room of its own in the workspace, and is claimed once.
+        let padded = unsafe { std::slice::from_raw_parts_mut(workspace.ptr().add(part * padded_len), padded_len) };
+        let filters = first_filter(conv, tasks.cut, tiles.start)..first_filter(conv, tasks.cut, tiles.end);
+        let at = if partial { sum * conv.weight_len() } else { 0 } + filters.start * conv.depth();
+        // SAFETY: these filters of this sum belong to this part alone.
+        let sums = unsafe { std::slice::from_raw_parts_mut(target.ptr().add(at), filters.len() * conv.depth()) };
+        sums.fill(T::ZERO);
+        padded.fill(T::ZERO);
+        let samples = tasks.samples.range(sum);
+        for start in samples.clone().step_by(tasks.together) {
+            let count = (samples.end - start).min(tasks.together);
+            let mut x = &x[start * conv.input_len()..][..count * conv.input_len()];
+            if conv.is_padded() {
+                let padded_samples = padded.chunks_mut(padded::sample_len(conv));
+                for (sample, padded) in x.chunks(conv.input_len()).zip(padded_samples) {
+                    padded::write(conv, sample, padded);
+                }
+                x = &*padded;
+            }
+            let dy = &dy[start * conv.output_len()..][..count * conv.output_len()];
+            T::dispatch(Products { conv, tables, tasks, tiles: tiles.clone(), count, x, dy, sums });
+        }
+    });
+    if partial {
+        join(par, conv, tasks, sums, dweight);
+    }
+}
+
+/// Adds the sums over parts of the batch, in order.
+fn join<T: Float>(par: &dyn Par, conv: &Conv, tasks: Tasks, sums: &[T], dweight: &mut [T]) {
+    let split = Split::new(conv.weight_len(), 64, 32 * 1024, 64);
+    let parts = Parts::new(dweight, split, 1);
+    each_part(par, split.parts(), &|i| {
+        let dweight = parts.take(i);
+        dweight.copy_from_slice(&sums[split.range(i)]);
+        for sum in 1..tasks.samples.parts() {
+            for (dweight, &part) in dweight.iter_mut().zip(&sums[sum * conv.weight_len()..][split.range(i)]) {
+                *dweight += part;
+            }
+        }
+    });
+}
+
+/// The first filter of a tile, counted over all groups; for the number of tiles, the number of filters.
+fn first_filter(conv: &Conv, cut: Cut, tile: usize) -> usize {
+    let (group, tile) = (tile / cut.tiles(), tile % cut.tiles());
+    group * conv.filters + cut.start(tile)
+}
+
+/// Some tiles of filters over samples taken together. `sums` begins with the first of these filters.
+struct Products<'a, T> {
+    conv: &'a Conv,
+    tables: Tables<'a>,
+    tasks: Tasks,
+    tiles: Range<usize>,
+    count: usize,
+    x: &'a [T],
+    dy: &'a [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Float> Job<T> for Products<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<V: Lanes<T>>(mut self) {
+        let depth = self.conv.depth();
+        let across = Cut::new(depth, 3);
+        let first = first_filter(self.conv, self.tasks.cut, self.tiles.start);
+        for tile in self.tiles.clone() {
+            let filter = first_filter(self.conv, self.tasks.cut, tile);
+            let group = tile / self.tasks.cut.tiles();
+            let at = (filter - first) * depth;
+            for j in 0..across.tiles() {
+                let weight = across.start(j);
+                // SAFETY: the filters and weights exist.
+                unsafe {
+                    match across.height(j) {
+                        1 => self.filters::<V, 1>(tile, group, filter, weight, at + weight),
+                        2 => self.filters::<V, 2>(tile, group, filter, weight, at + weight),
+                        _ => self.filters::<V, 3>(tile, group, filter, weight, at + weight),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<T: Float> Products<'_, T> {
+    #[inline(always)]
+    unsafe fn filters<V: Lanes<T>, const N: usize>(
+        &mut self,
+        tile: usize,
+        group: usize,
+        filter: usize,
+        weight: usize,
+        at: usize,
+    ) {
+        // SAFETY: as the caller's.
+        unsafe {
+            match self.tasks.cut.height(tile % self.tasks.cut.tiles()) {
+                1 => self.tile::<V, 1, N>(group, filter, weight, at),
+                2 => self.tile::<V, 2, N>(group, filter, weight, at),
+                3 => self.tile::<V, 3, N>(group, filter, weight, at),
+                _ => self.tile::<V, 4, N>(group, filter, weight, at),
+            }
+        }
+    }
+
+    /// Adds to the gradients of weights `weight..weight + N` of filters `filter..filter + M`, which are `sums[at..]`.
+    #[inline(always)]
+    unsafe fn tile<V: Lanes<T>, const M: usize, const N: usize>(
+        &mut self,
+        group: usize,
+        filter: usize,
+        weight: usize,
+        at: usize,
+    ) {
+        let Products { conv, tables, tasks, count, .. } = *self;
+        // Blocks of the first `count` samples lead both the whole and the other ones.
+        let (whole, others) = (tables.whole / tasks.together, tables.blocks() / tasks.together);
+        let rest = tables.whole..tables.whole + (others - whole) * count;
+        // SAFETY: the filters and weights exist; offsets of weights added to the start of a block stay inside the
+        // group's channels of the (padded) sample, and a short block reads only as many numbers as it has outputs.
+        let sums = unsafe {
+            let x = self.x.as_ptr().add(group * conv.channels * plane(conv));
+            let mut inputs = [x; N];
+            for (j, input) in inputs.iter_mut().enumerate() {
+                *input = x.add(tables.offsets[weight + j] as usize);
+            }
+            let mut outputs = [self.dy.as_ptr(); M];
+            for (i, output) in outputs.iter_mut().enumerate() {
+                *output = output.add((filter + i) * conv.positions());
+            }
+            let blocks = [0..whole * count, rest].map(|blocks| {
+                (tables.inputs[blocks.clone()].as_ptr(), tables.outputs[blocks.clone()].as_ptr(), blocks.len())
+            });
+            V::apart(Tile { inputs, outputs, blocks, rest: tables.rest })
+        };
+        let depth = conv.depth();
+        for (i, sums) in sums.iter().enumerate() {
+            for (sum, total) in sums.iter().zip(&mut self.sums[at + i * depth..][..N]) {
+                *total += *sum;
+            }
+        }
+    }
+}
+
+/// Inner products of `M` filters with `N` weights over blocks of eight outputs, and of `rest` outputs.
+struct Tile<T, const M: usize, const N: usize> {
+    inputs: [*const T; N],
+    outputs: [*const T; M],
+    /// Offsets from `inputs` and from `outputs`, and how many.
+    blocks: [(*const u32, *const u32, usize); 2],
+    rest: usize,
+}
+
+impl<T: Float, const M: usize, const N: usize> Job<T> for Tile<T, M, N> {
+    type Out = [[T; N]; M];
+    #[inline(always)]
+    fn run<V: Lanes<T>>(self) -> [[T; N]; M] {
+        let Tile { inputs, outputs, blocks: [whole, others], rest } = self;
+        let mut sums = [[V::splat(T::ZERO); N]; M];
+        // SAFETY: `Products::tile` took the pointers from tables that fit its samples.
+        unsafe {
+            for block in 0..whole.2 {
+                let (input, output) = (*whole.0.add(block) as usize, *whole.1.add(block) as usize);
+                dot_step(&mut sums, |i| V::load(outputs[i].add(output)), |j| V::load(inputs[j].add(input)));
+            }
+            for block in 0..others.2 {
+                let (input, output) = (*others.0.add(block) as usize, *others.1.add(block) as usize);
+                dot_step(&mut sums, |i| V::load_first(outputs[i].add(output), rest), |j| {
+                    V::load_first(inputs[j].add(input), rest)
+                });
+            }
+        }
+        sums.map(|sums| sums.map(V::sum))
+    }
+}
