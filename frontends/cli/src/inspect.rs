@@ -1,0 +1,74 @@
+//! The commands `summary` and `plan`.
+
+use crate::args::{PlanArgs, SummaryArgs};
+use crate::failure::{Failure, say};
+use serde::Serialize;
+use varflow::ops::{PartialShape, Shape};
+use varflow::symbol::{BindOptions, Executor, Graph, infer_shapes, summary as table};
+use varflow::{Error, Runtime, runtime};
+
+/// Prints the table of layers.
+pub(crate) fn summary(args: &SummaryArgs) -> Result<(), Failure> {
+    let (_, graph, shape) = resolve(args)?;
+    let shapes = infer_shapes(&graph, &[("data", PartialShape::from(shape))])?;
+    say(table(&graph, &shapes, &["data"]).trim_end())
+}
+
+/// What the plan of one mode comes to.
+#[derive(Serialize)]
+struct Line<'a> {
+    network: &'a str,
+    batch_size: u32,
+    mode: &'static str,
+    naive_bytes: usize,
+    planned_bytes: usize,
+    lower_bound_bytes: usize,
+}
+
+/// Prints the memory plans.
+pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
+    let (rt, graph, shape) = resolve(&args.network)?;
+    let network = args.network.network.to_string();
+    if !args.json {
+        say(&format!("{network}, batches of {} — bytes of intermediate results", args.network.batch_size))?;
+        say(&format!("{:<10} {:>15} {:>15} {:>15}", "mode", "naive", "planned", "lower bound"))?;
+    }
+    for (mode, for_training) in [("training", true), ("inference", false)] {
+        let options = BindOptions { for_training, ..BindOptions::default() };
+        let given = given(&graph, &shape)?;
+        let plan = *Executor::bind_graph(&rt, &graph, &given, &options)?.plan();
+        let line = Line {
+            network: &network,
+            batch_size: args.network.batch_size,
+            mode,
+            naive_bytes: plan.naive_bytes,
+            planned_bytes: plan.planned_bytes,
+            lower_bound_bytes: plan.lower_bound_bytes,
+        };
+        if args.json {
+            let text = serde_json::to_string(&line).map_err(|e| Error::Data(format!("the plan is no JSON: {e}")))?;
+            say(&text)?;
+        } else {
+            let Line { naive_bytes, planned_bytes, lower_bound_bytes, .. } = line;
+            say(&format!("{mode:<10} {naive_bytes:>15} {planned_bytes:>15} {lower_bound_bytes:>15}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The network, and the shape of a batch of its data.
+fn resolve(args: &SummaryArgs) -> Result<(Runtime, Graph, Shape), Error> {
+    let rt = runtime(1)?;
+    let graph = args.network.symbol()?.resolve(&rt.registry)?;
+    let batch = std::iter::once(args.batch_size as usize);
+    let shape = batch.chain(args.data_shape.iter().copied()).collect();
+    Ok((rt, graph, shape))
+}
+
+/// The shapes of data and labels, which have no gradients.
+fn given(graph: &Graph, data: &Shape) -> Result<Vec<(String, Shape)>, Error> {
+    let shapes = infer_shapes(graph, &[("data", PartialShape::from(data))])?;
+    let is_input = |name: &str| name == "data" || name.ends_with("_label");
+    let variables = graph.arguments().into_iter().filter(|i| is_input(&graph.nodes[*i].name));
+    Ok(variables.map(|i| (graph.nodes[i].name.clone(), shapes[i][0].clone())).collect())
+}

@@ -1,0 +1,122 @@
+//! Whatever is wrong with what the command is given: one paragraph that names the thing, and the right exit status.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use support::{Folder, bytes, ok, refused, run, strs};
+
+fn train_refused(folder: &Folder, more: &[&str], code: i32, texts: &[&str]) {
+    refused(&strs(&folder.train(more)), code, texts);
+}
+
+#[test]
+fn damaged_data_files() {
+    let folder = Folder::new();
+    let images = folder.path("data/train-images-idx3-ubyte");
+    let labels = folder.path("data/train-labels-idx1-ubyte");
+    let good = (bytes(&images), bytes(&labels));
+
+    fs::write(&images, &good.0[..1000]).unwrap();
+    train_refused(&folder, &[], 1, &["train-images-idx3-ubyte", "byte 1000", "end of the file"]);
+    fs::write(&images, [&[1, 2, 3, 4], &good.0[4..]].concat()).unwrap();
+    train_refused(&folder, &[], 1, &["train-images-idx3-ubyte", "byte 0"]);
+    fs::write(&images, &good.0).unwrap();
+
+    let mut bad = good.1.clone();
+    bad[8 + 17] = 10;
+    fs::write(&labels, &bad).unwrap();
+    train_refused(&folder, &[], 1, &["train-labels-idx1-ubyte", "label 10", "sample 17", "0 to 9"]);
+    fs::remove_file(&labels).unwrap();
+    train_refused(&folder, &[], 1, &["there is no file train-labels-idx1-ubyte"]);
+}
+
+#[test]
+fn unknown_names() {
+    let folder = Folder::new();
+    train_refused(&folder, &["--network", "vgg"], 2, &["vgg", "mlp, lenet", "--help"]);
+    refused(&["train", "--dataset", "cifar"], 2, &["cifar", "fashion-mnist, mnist"]);
+    refused(&["train"], 2, &["--dataset"]);
+    refused(&["trian"], 2, &["trian", "train"]);
+    refused(&["plan", "--network", "lenet", "--batch-size", "0"], 2, &["--batch-size", "0"]);
+    train_refused(&folder, &["--lr", "fast"], 2, &["fast", "--lr", "a number of at least 0"]);
+    train_refused(&folder, &["--lr-factor", "2"], 2, &["--lr-factor", "above 0 and at most 1"]);
+    train_refused(&folder, &["--optimizer", "magic"], 2, &["magic", "sgd"]);
+    train_refused(&folder, &["--load-epoch", "1"], 2, &["--model-prefix"]);
+    refused(&["ops", "show", "Convolutoin"], 1, &["Convolutoin", "Convolution"]);
+}
+
+#[test]
+fn symbol_files() {
+    let folder = Folder::new();
+    let net = |text: &str| {
+        fs::write(folder.path("net.json"), text).unwrap();
+        folder.arg("net.json")
+    };
+    let one_op = |op: &str, attrs: &str| {
+        format!(
+            r#"{{"nodes":[{{"op":"null","name":"data","inputs":[]}},
+            {{"op":"{op}","name":"x","attrs":{attrs},"inputs":[[0,0,0]]}}],"arg_nodes":[0],"heads":[[1,0,0]]}}"#
+        )
+    };
+    let summary = |text: &str, texts: &[&str]| refused(&["summary", "--network", &net(text)], 1, texts);
+    summary("{", &["net.json"]);
+    summary(&one_op("Magic", "{}"), &["\"x\"", "\"Magic\""]);
+    summary(&one_op("Flatten", r#"{"axis":"1"}"#), &["Flatten \"x\"", "unknown parameter \"axis\""]);
+    let huge = r#"{"kernel":"(29, 29)","num_filter":"1","no_bias":"True"}"#;
+    summary(&one_op("Convolution", huge), &["Convolution \"x\"", "window of 29", "28"]);
+    let missing = folder.arg("missing.json");
+    refused(&["summary", "--network", &missing], 1, &["missing.json"]);
+}
+
+#[test]
+fn checkpoints() {
+    let folder = Folder::new();
+    let prefix = folder.arg("net");
+    ok(&strs(&folder.train(&["--num-epochs", "1", "--model-prefix", &prefix])));
+    // Of another network.
+    let args =
+        ["train", "--dataset", "mnist", "--network", "lenet", "--data-dir", &folder.arg("data"), "--model-prefix"];
+    let other = [&args[..], &[&prefix, "--load-epoch", "1"]].concat();
+    refused(&other, 1, &["net-0001.params", "arg:conv1_weight", "(20, 1, 5, 5)"]);
+    // For pictures of another size.
+    let wide = varflow::io::Array::new([32, 32], vec![0_u8; 1024]).unwrap();
+    varflow::io::write_npy(folder.path("wide.npy"), &wide).unwrap();
+    let predict = |file: &str| ["predict", "--model-prefix", &prefix, "--epoch", "1", file].map(String::from);
+    let texts = ["wide.npy", "(1, 1, 32, 32)", "arg:fc1_weight", "(128, 784)", "(128, 1024)"];
+    refused(&strs(&predict(&folder.arg("wide.npy"))), 1, &texts);
+    fs::write(folder.path("note.txt"), "hello").unwrap();
+    refused(&strs(&predict(&folder.arg("note.txt"))), 1, &["note.txt", "idx", ".npy"]);
+    refused(&strs(&predict(&folder.arg("none.png"))), 1, &["none.png"]);
+    // Missing and damaged.
+    let score = |epoch: &str| {
+        let data = folder.arg("data");
+        let args = ["score", "--dataset", "mnist", "--data-dir", &data, "--model-prefix", &prefix, "--epoch", epoch];
+        args.map(String::from)
+    };
+    refused(&strs(&score("7")), 1, &["net-0007.params"]);
+    let params = folder.path("net-0001.params");
+    let good = bytes(&params);
+    fs::write(&params, &good[..good.len() / 2]).unwrap();
+    refused(&strs(&score("1")), 1, &["net-0001.params", "byte"]);
+    fs::write(&params, &good).unwrap();
+    let resume = ["--num-epochs", "2", "--model-prefix", &prefix, "--load-epoch", "1"];
+    train_refused(&folder, &[&resume[..], &["--mom", "0.9"]].concat(), 1, &["sgd_update", "sgd_mom_update"]);
+    fs::write(folder.path("net-0001.states"), "junk").unwrap();
+    train_refused(&folder, &resume, 1, &["net-0001.states", "no file of optimizer states"]);
+}
+
+#[test]
+fn places_that_cannot_be_written() {
+    let folder = Folder::new();
+    fs::write(folder.path("file"), "x").unwrap();
+    for prefix in ["none/net", "file/net"] {
+        train_refused(&folder, &["--model-prefix", &folder.arg(prefix)], 1, &[prefix]);
+    }
+    train_refused(&folder, &["--json", &folder.arg("none/log")], 1, &["none/log"]);
+    if cfg!(target_os = "linux") {
+        let ran = run(&strs(&folder.train(&["--num-epochs", "1", "--json", "/dev/full"])));
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.contains("cannot write /dev/full: No space left"), "{}", ran.err);
+    }
+}

@@ -1,0 +1,119 @@
+//! The parameters of a network: its arguments that are no inputs, and its auxiliary states.
+
+use crate::init::{self, Initializer, Target};
+use std::collections::BTreeMap;
+use varflow_engine::Engine;
+use varflow_ops::{DType, Error, Result, Shape, Tensor, TensorDesc};
+use varflow_symbol::{Graph, HostArray, Node};
+
+/// A parameter and what its network says of it.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// Its values.
+    pub tensor: Tensor,
+    /// The name of the operator's input that it feeds: `weight`, `bias`, `gamma`, `moving_mean`.
+    pub role: String,
+    /// Whether it is an auxiliary state, which operators update and optimizers do not.
+    pub is_auxiliary: bool,
+    /// Factor of the learning rate: attribute `__lr_mult__`, else 1.
+    pub lr_mult: f64,
+    /// Factor of the weight decay: attribute `__wd_mult__`, else 1 for weights and scales (`weight`, `gamma`), 0 for
+    /// all others.
+    pub wd_mult: f64,
+    init: Option<String>,
+}
+
+impl Param {
+    /// The key in `.params` files: `arg:fc1_weight`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}:{}", if self.is_auxiliary { "aux" } else { "arg" }, self.name)
+    }
+
+    /// Makes the parameter that `node` of `graph` stands for, of zeroes.
+    pub(crate) fn new(engine: &Engine, graph: &Graph, node: usize, desc: &TensorDesc) -> Result<Param> {
+        let variable = &graph.nodes[node];
+        if desc.dtype != DType::F32 {
+            let text = format!("parameter {} has dtype {}, wanted float32", variable.name, desc.dtype);
+            return Err(Error::DType(text));
+        }
+        let role = role_of(graph, node);
+        let is_auxiliary = graph.auxiliaries().contains(&node);
+        let decays = role == "weight" || role == "gamma";
+        Ok(Param {
+            tensor: Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?,
+            lr_mult: multiplier(variable, "__lr_mult__", 1.0)?,
+            wd_mult: multiplier(variable, "__wd_mult__", f64::from(u8::from(decays)))?,
+            init: variable.attrs.get("__init__").cloned(),
+            name: variable.name.clone(),
+            role,
+            is_auxiliary,
+        })
+    }
+
+    /// Sets the first values: by the variable's own `__init__`, else by its role, else by `initializer`.
+    pub(crate) fn init(&self, initializer: &dyn Initializer, seed: u64) -> Result<()> {
+        let target = Target { name: &self.name, shape: self.tensor.shape(), seed };
+        let values = match (&self.init, init::default_of_role(&self.role)) {
+            (Some(text), _) => {
+                init::from_attr(text).and_then(|i| i.values(target)).map_err(|e| e.at(self.name.clone()))?
+            }
+            (None, Some(constant)) => constant.values(target)?,
+            (None, None) => initializer.values(target)?,
+        };
+        self.tensor.set(values)
+    }
+
+    /// A copy of the values, once all updates so far are done.
+    pub(crate) fn to_array(&self) -> Result<HostArray> {
+        HostArray::from_slice(self.tensor.shape().clone(), &self.tensor.to_vec::<f32>()?)
+    }
+}
+
+/// The name of the operator input that a variable feeds; of several, the first.
+pub(crate) fn role_of(graph: &Graph, node: usize) -> String {
+    for consumer in &graph.nodes {
+        let Some(place) = consumer.inputs.iter().position(|e| e.node == node) else { continue };
+        let Some(op) = &consumer.op else { continue };
+        let mut names = op.inputs(&consumer.params);
+        names.extend(op.auxiliaries(&consumer.params));
+        return names.get(place).cloned().unwrap_or_default();
+    }
+    String::new()
+}
+
+fn multiplier(variable: &Node, key: &str, default: f64) -> Result<f64> {
+    let Some(text) = variable.attrs.get(key) else { return Ok(default) };
+    let value: Option<f64> = text.parse().ok();
+    value
+        .filter(|v| v.is_finite())
+        .ok_or_else(|| Error::Param(format!("attribute {key} of {} is {text:?}, wanted a number", variable.name)))
+}
+
+/// Checks that arrays from a file are exactly the parameters, each of its shape, and sets them. Nothing is set on an error.
+pub(crate) fn set_all(params: &[Param], mut arrays: BTreeMap<String, HostArray>) -> Result<()> {
+    let mut values = Vec::with_capacity(params.len());
+    for param in params {
+        let key = param.key();
+        let array = arrays.remove(&key).ok_or_else(|| {
+            Error::Data(format!("it has no array {key}, which the network needs, of shape {}", param.tensor.shape()))
+        })?;
+        check_shape(&key, &array.desc.shape, param.tensor.shape())?;
+        values.push(array.to_vec::<f32>().map_err(|e| e.at(key))?);
+    }
+    if let Some((key, array)) = arrays.first_key_value() {
+        let text = format!("it has an array {key} of shape {}, which the network does not have", array.desc.shape);
+        return Err(Error::Data(text));
+    }
+    params.iter().zip(values).try_for_each(|(p, v)| p.tensor.set(v))
+}
+
+/// Checks one array of a file against the network.
+pub(crate) fn check_shape(key: &str, is: &Shape, wanted: &Shape) -> Result<()> {
+    if is == wanted {
+        return Ok(());
+    }
+    Err(Error::Shape(format!("its array {key} has shape {is}, with these inputs the network wants {wanted}")))
+}

@@ -1,0 +1,116 @@
+//! Applies an optimizer to the parameters of a network.
+
+use crate::optimizer::{Optimizer, Rates};
+use crate::params::{Param, check_shape};
+use crate::states::{State, States};
+use std::sync::Arc;
+use varflow_ops::{BoundOp, Error, Result, Run, Runtime, Tensor, bind};
+
+/// One parameter, its gradient and its states.
+struct Slot {
+    param: Param,
+    grad: Tensor,
+    states: Vec<Tensor>,
+    update: Option<BoundOp>,
+}
+
+/// Updates bound to the parameters. They are bound anew only when the learning rate changes.
+pub(crate) struct Updater {
+    runtime: Runtime,
+    optimizer: Arc<dyn Optimizer>,
+    batch_size: usize,
+    slots: Vec<Slot>,
+    bound_for: Option<Rates>,
+}
+
+impl Updater {
+    /// For these parameters and their gradients. Parameters whose learning rate has the factor 0 stay as they are.
+    pub(crate) fn new(
+        runtime: &Runtime,
+        optimizer: Arc<dyn Optimizer>,
+        batch_size: usize,
+        params: Vec<(Param, Tensor)>,
+    ) -> Result<Self> {
+        let mut slots = Vec::with_capacity(params.len());
+        for (param, grad) in params {
+            let zeros = |_| Tensor::zeros(&runtime.engine, param.tensor.shape().clone(), param.tensor.dtype());
+            let states = optimizer.states().iter().map(zeros).collect::<Result<_>>()?;
+            slots.push(Slot { param, grad, states, update: None });
+        }
+        Ok(Updater { runtime: runtime.clone(), optimizer, batch_size, slots, bound_for: None })
+    }
+
+    /// Pushes the tasks of update number `num_update`.
+    pub(crate) fn push(&mut self, num_update: u64) -> Result<()> {
+        let rates = self.optimizer.rates(num_update);
+        if self.bound_for != Some(rates) {
+            self.bind(rates)?;
+        }
+        let run = Run { step: num_update, ..Run::default() };
+        for slot in &self.slots {
+            if let Some(update) = &slot.update {
+                update.push(&self.runtime.engine, None, run);
+            }
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, rates: Rates) -> Result<()> {
+        let operator = self.runtime.registry.operator(self.optimizer.operator())?.clone();
+        for Slot { param, grad, states, update } in &mut self.slots {
+            let own = Rates { lr: rates.lr * param.lr_mult, wd: rates.wd * param.wd_mult };
+            let attrs = self.optimizer.attrs(own, self.batch_size);
+            let place = |e: Error| e.at(format!("{} of {}", operator.name(), param.name));
+            let params = operator.schema().parse(&attrs).map_err(place)?;
+            let inputs: Vec<Tensor> = [&param.tensor, grad].into_iter().chain(states.iter()).cloned().collect();
+            let name = format!("{}_update", param.name);
+            *update = Some(bind(&self.runtime.registry, &*operator, &params, &name, &inputs, Vec::new(), true)?);
+        }
+        self.bound_for = Some(rates);
+        Ok(())
+    }
+
+    /// The optimizer's operator.
+    pub(crate) fn operator(&self) -> &'static str {
+        self.optimizer.operator()
+    }
+
+    /// Copies the states out, once all updates so far are done.
+    pub(crate) fn states(&self) -> Result<Vec<State>> {
+        let mut arrays = Vec::new();
+        for slot in &self.slots {
+            for (kind, tensor) in self.optimizer.states().iter().zip(&slot.states) {
+                let name = format!("{kind}:{}", slot.param.name);
+                arrays.push(State { name, shape: tensor.shape().clone(), values: tensor.to_vec::<f32>()? });
+            }
+        }
+        arrays.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(arrays)
+    }
+
+    /// Takes the states of an earlier run.
+    ///
+    /// # Errors
+    /// States of another operator, a missing array, another shape.
+    pub(crate) fn restore(&self, states: &States) -> Result<()> {
+        let operator = self.operator();
+        if states.operator != operator {
+            let text = format!(
+                "the optimizer states belong to operator {}, the optimizer now uses {operator}: take the same momentum \
+                 setting, or remove the states file to start with fresh states",
+                states.operator
+            );
+            return Err(Error::Data(text));
+        }
+        for slot in &self.slots {
+            for (kind, tensor) in self.optimizer.states().iter().zip(&slot.states) {
+                let name = format!("{kind}:{}", slot.param.name);
+                let state = states.arrays.iter().find(|s| s.name == name);
+                let state = state.ok_or_else(|| Error::Data(format!("the optimizer states have no array {name}")))?;
+                check_shape(&name, &state.shape, tensor.shape()).map_err(|e| e.at("the optimizer states"))?;
+                tensor.set(state.values.clone())?;
+            }
+        }
+        Ok(())
+    }
+}
