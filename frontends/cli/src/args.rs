@@ -28,7 +28,7 @@ as they are.";
 
 /// Train, score and look into networks.
 #[derive(Parser)]
-#[command(name = "varflow", version, about, propagate_version = true, subcommand_required = true)]
+#[command(name = "varflow", version, propagate_version = true, subcommand_required = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

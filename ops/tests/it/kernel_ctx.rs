@@ -214,6 +214,23 @@ fn mutated_inputs_are_given_once_and_change() {
     assert_eq!(t[0].to_vec::<f32>().unwrap(), [2.0; 4]);
 }
 
+/// Memory that is handed out as a mutated input is not handed out again as an output.
+#[test]
+fn a_mutated_input_is_no_pair() {
+    let t = at(&engine(), &[0, 0]);
+    let texts = refusals(&[(0, 0)], &[0], tensors(&t[..1], &t[1..]), |ctx| {
+        vec![ctx.mutated::<f32>(0).err(), ctx.pair::<f32>(0, 0).err(), ctx.output::<f32>(0).err()]
+    });
+    assert_eq!(
+        texts,
+        [
+            "taken",
+            "input 0 and output 0 overlap otherwise than in place",
+            "output 0 shares memory with input 0: ask for both with pair()",
+        ]
+    );
+}
+
 #[test]
 fn the_workspace_is_given_once() {
     let e = engine();
