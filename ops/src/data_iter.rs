@@ -52,3 +52,25 @@ pub trait DataIter: Send {
         None
     }
 }
+
+impl<I: DataIter + ?Sized> DataIter for Box<I> {
+    fn provide_data(&self) -> Vec<DataDesc> {
+        (**self).provide_data()
+    }
+
+    fn provide_label(&self) -> Vec<DataDesc> {
+        (**self).provide_label()
+    }
+
+    fn next(&mut self) -> Result<Option<Batch>> {
+        (**self).next()
+    }
+
+    fn reset(&mut self, epoch: u64) -> Result<()> {
+        (**self).reset(epoch)
+    }
+
+    fn num_batches(&self) -> Option<usize> {
+        (**self).num_batches()
+    }
+}

@@ -88,7 +88,7 @@ pub trait Operator: Send + Sync {
     }
 
     /// Whether it is a loss: its gradient does not depend on one that comes from outside, and starts backward passes.
-    fn is_loss(&self) -> bool {
+    fn is_loss(&self, _params: &Params) -> bool {
         false
     }
 

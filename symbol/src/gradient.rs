@@ -82,7 +82,7 @@ impl Pass<'_> {
         for head in self.to.graph.outputs.clone() {
             let node = &self.to.graph.nodes[head.node];
             self.is_head[head.node] = true;
-            if !reaches[head.node] || node.op.as_ref().is_some_and(|op| op.is_loss()) {
+            if !reaches[head.node] || node.op.as_ref().is_some_and(|op| op.is_loss(&node.params)) {
                 head_grads.push(None);
                 continue;
             }
@@ -123,7 +123,7 @@ impl Pass<'_> {
         let node = self.to.graph.nodes[i].clone();
         let Some(op) = &node.op else { return Ok(()) };
         let inputs = differentiable(&node);
-        let starts = op.is_loss() && self.is_head[i];
+        let starts = op.is_loss(&node.params) && self.is_head[i];
         let out_grads = self.sums[i].clone();
         if !inputs.iter().any(|e| reaches[e.node]) || !(starts || out_grads.iter().any(Option::is_some)) {
             return Ok(());

@@ -73,8 +73,8 @@ impl Operator for SoftmaxOutput {
         vec![(0, 0)]
     }
 
-    fn is_loss(&self) -> bool {
-        true
+    fn is_loss(&self, params: &Params) -> bool {
+        !params.bool("out_grad")
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -99,7 +99,7 @@ fn build(example: &Example, data: DType) -> (Graph, Vec<Entry>, Result<Vec<Optio
     let outputs: Vec<_> = (0..example.outputs.len()).map(|output| Entry { output, ..first }).collect();
     let out_dtype = if example.op.name() == "Cast" { DType::F64 } else { data };
     let mut out_grads = vec![None; outputs.len()];
-    if let Some(shape) = example.outputs.first().filter(|_| !example.op.is_loss() || example.params.bool("out_grad")) {
+    if let Some(shape) = example.outputs.first().filter(|_| !example.op.is_loss(&example.params)) {
         out_grads[0] = Some(graph.variable("out_grad", shape.into(), out_dtype));
     }
     let mut gradient = Gradient {
@@ -196,7 +196,7 @@ fn backward_keeps_little_alive() {
 #[test]
 fn a_loss_needs_no_gradient_from_outside() {
     let examples = examples::all();
-    let losses: BTreeSet<_> = examples.iter().filter(|e| e.op.is_loss()).map(|e| e.op.name()).collect();
+    let losses: BTreeSet<_> = examples.iter().filter(|e| e.op.is_loss(&e.params)).map(|e| e.op.name()).collect();
     assert_eq!(losses.into_iter().collect::<Vec<_>>(), ["SoftmaxOutput"]);
 }
 

@@ -264,6 +264,12 @@ impl<T: Float, const M: usize, const N: usize> Job<T> for Tile<T, M, N> {
                 });
             }
         }
-        sums.map(|sums| sums.map(V::sum))
+        let mut out = [[T::ZERO; N]; M];
+        for (out, sums) in out.iter_mut().zip(&sums) {
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = sum.sum();
+            }
+        }
+        out
     }
 }
