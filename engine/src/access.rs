@@ -1,7 +1,9 @@
 //! How a task touches a var, and the set of all the vars that a task touches.
 
-use crate::var::Var;
+use crate::var::{Var, VarState};
 use smallvec::SmallVec;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
 
 /// How a task touches a var.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,39 +36,41 @@ impl Mode {
     }
 }
 
-/// One var of a task and how it is touched.
-#[derive(Clone)]
-pub(crate) struct Access {
-    pub(crate) var: Var,
-    pub(crate) mode: Mode,
+/// All vars of a task while it is described. The handles of the vars are borrowed for as long.
+#[derive(Default)]
+pub(crate) struct AccessSet<'a> {
+    // Not references: SmallVec would make them invariant.
+    vars: SmallVec<[(NonNull<VarState>, Mode); 4]>,
+    handles: PhantomData<&'a Var>,
 }
 
-/// All vars of a task: each once, in the global order in which they are locked.
-#[derive(Clone, Default)]
-pub(crate) struct AccessSet(SmallVec<[Access; 4]>);
-
-impl AccessSet {
-    pub(crate) fn add(&mut self, var: Var, mode: Mode) {
-        self.0.push(Access { var, mode });
+impl<'a> AccessSet<'a> {
+    #[inline]
+    pub(crate) fn add(&mut self, var: &'a Var, mode: Mode) {
+        self.vars.push((var.state_ptr(), mode));
     }
 
-    /// Sorts by var number and joins duplicates. The order makes taking several var locks at once free of deadlock.
+    /// Joins what is said of the same var, and sorts by address: taking several var locks in one order is free of
+    /// deadlock.
+    #[inline]
     pub(crate) fn normalise(&mut self) {
-        self.0.sort_unstable_by_key(|a| a.var.id());
-        self.0.dedup_by(|b, a| {
-            let same = a.var.id() == b.var.id();
-            if same {
-                a.mode = a.mode.join(b.mode);
-            }
-            same
-        });
+        if self.vars.len() > 1 {
+            self.vars.sort_unstable_by_key(|(var, _)| *var);
+            self.vars.dedup_by(|(b, b_mode), (a, a_mode)| {
+                if a == b {
+                    *a_mode = a_mode.join(*b_mode);
+                }
+                a == b
+            });
+        }
     }
 
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Access> {
-        self.0.iter()
+    pub(crate) fn vars(&self) -> &[(NonNull<VarState>, Mode)] {
+        &self.vars
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    pub(crate) fn has_conflict(&self, var: &Var, mode: Mode) -> bool {
+        let var = var.state_ptr();
+        self.vars.iter().any(|(v, m)| *v == var && (m.is_exclusive() || mode.is_exclusive()))
     }
 }

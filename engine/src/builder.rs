@@ -4,46 +4,43 @@
 use crate::access::{AccessSet, Mode};
 use crate::data::{Data, Fetch, Put, Read, Write};
 use crate::engine::{Engine, LaneHandle};
-use crate::error::{BoxError, Cause, Failure, Name};
-use crate::lane::Lane;
-use crate::lanes::Inline;
-use crate::sync::{Arc, AtomicUsize, Mutex};
-use crate::task::{Body, Completion, Outcome, Task, TaskCtx, task_id};
+use crate::error::{BoxError, Cause};
+use crate::name::Name;
+use crate::node::{AsyncBody, Body, Header, SyncBody, TaskRef};
+use crate::sync::Arc;
+use crate::task::{Completion, Outcome, TaskCtx, push};
 use crate::var::Var;
 use std::panic::Location;
+
+/// Closures up to this many bytes lie in the task; larger ones are boxed.
+const INLINE_BYTES: usize = 128;
 
 /// A task over bare vars. The engine orders it; what the body touches is the caller's promise.
 ///
 /// A task that cannot be accepted (a var of another engine, an engine that has shut down) fails like any other: it
 /// poisons what it writes.
 #[must_use = "a task does nothing until run"]
-pub struct RawTask {
-    engine: Engine,
+pub struct RawTask<'a> {
+    engine: &'a Engine,
     name: Name,
     site: &'static Location<'static>,
     priority: i32,
-    lane: Option<Arc<dyn Lane>>,
-    accesses: AccessSet,
+    lane: u16,
+    accesses: AccessSet<'a>,
     misuse: Option<Cause>,
 }
 
-impl RawTask {
-    pub(crate) fn new(engine: &Engine, name: Name, site: &'static Location<'static>) -> Self {
-        RawTask {
-            engine: engine.clone(),
-            name,
-            site,
-            priority: 0,
-            lane: None,
-            accesses: AccessSet::default(),
-            misuse: None,
-        }
+impl<'a> RawTask<'a> {
+    #[inline]
+    pub(crate) fn new(engine: &'a Engine, name: Name, site: &'static Location<'static>) -> Self {
+        RawTask { engine, name, site, priority: 0, lane: 0, accesses: AccessSet::default(), misuse: None }
     }
 
     /// Names a var that the task touches.
-    pub fn access(mut self, var: &Var, mode: Mode) -> Self {
-        if Arc::ptr_eq(&var.0.core, self.engine.core()) {
-            self.accesses.add(var.clone(), mode);
+    #[inline]
+    pub fn access(mut self, var: &'a Var, mode: Mode) -> Self {
+        if Arc::ptr_eq(var.core(), self.engine.core()) {
+            self.accesses.add(var, mode);
         } else {
             self.misuse = Some(Cause::ForeignVar(format!("{var:?}")));
         }
@@ -51,18 +48,30 @@ impl RawTask {
     }
 
     /// Names a var that the task reads.
-    pub fn read(self, var: &Var) -> Self {
+    #[inline]
+    pub fn read(self, var: &'a Var) -> Self {
         self.access(var, Mode::Read)
     }
 
     /// Names a var that the task changes.
-    pub fn write(self, var: &Var) -> Self {
+    #[inline]
+    pub fn write(self, var: &'a Var) -> Self {
         self.access(var, Mode::Write)
     }
 
     /// Names a var whose whole state the task replaces.
-    pub fn overwrite(self, var: &Var) -> Self {
+    #[inline]
+    pub fn overwrite(self, var: &'a Var) -> Self {
         self.access(var, Mode::Overwrite)
+    }
+
+    /// As [`access`](Self::access), for bodies that hold a reference to what the var stands for: naming it twice, at
+    /// least once exclusively, is refused.
+    fn access_once(mut self, var: &'a Var, mode: Mode) -> Self {
+        if self.accesses.has_conflict(var, mode) {
+            self.misuse = Some(Cause::NamedTwice(format!("{var:?}")));
+        }
+        self.access(var, mode)
     }
 
     /// Among ready tasks of a lane, the higher priority runs first; 0 unless set.
@@ -74,67 +83,71 @@ impl RawTask {
     /// Chooses the lane; the engine's default one unless set.
     pub fn lane(mut self, lane: &LaneHandle) -> Self {
         if Arc::ptr_eq(&lane.core, self.engine.core()) {
-            self.lane = Some(lane.lane.clone());
+            self.lane = lane.index;
         } else {
             self.misuse = Some(Cause::ForeignVar(format!("lane \"{}\"", lane.name())));
         }
         self
     }
 
-    /// Runs the task on whichever thread makes it ready. For bodies of a few instructions that never wait.
-    pub(crate) fn inline(mut self) -> Self {
-        self.lane = Some(Arc::new(Inline));
-        self
-    }
-
     /// Pushes the task.
+    #[inline]
     pub fn run<R: Outcome>(self, body: impl FnOnce(&TaskCtx<'_>) -> R + Send + 'static) {
-        self.push(Body::Sync(Box::new(move |ctx| body(ctx).into_result())));
+        if fits(&body) {
+            self.push(SyncBody(body));
+        } else {
+            let body = Box::new(body);
+            self.push(SyncBody(move |ctx: &TaskCtx<'_>| body(ctx)));
+        }
     }
 
     /// Pushes a task that is done when its token is used.
     pub fn run_async(self, body: impl FnOnce(&TaskCtx<'_>, Completion) + Send + 'static) {
-        self.push(Body::Async(Box::new(body)));
+        if fits(&body) {
+            self.push(AsyncBody(body));
+        } else {
+            let body = Box::new(body);
+            self.push(AsyncBody(move |ctx: &TaskCtx<'_>, token: Completion| body(ctx, token)));
+        }
     }
 
-    fn push(mut self, body: Body) {
-        self.accesses.normalise();
-        let core = self.engine.core().clone();
-        if core.is_closed() {
-            self.misuse = Some(Cause::ShutDown);
+    #[inline]
+    pub(crate) fn push<B: Body>(self, body: B) {
+        let core = &**self.engine.core();
+        if core.is_closed() || self.misuse.is_some() {
+            let cause = self.misuse.unwrap_or(Cause::ShutDown);
+            return RawTask { misuse: None, ..self }.enter(cause);
         }
-        let id = task_id(self.name, self.site);
-        if let Some(cause) = self.misuse {
-            let failure = Failure::new(id, cause);
-            core.note_failure(&failure);
-            for access in self.accesses.iter().filter(|a| a.mode.is_exclusive()) {
-                access.var.lock().poison = Some(failure.clone());
-            }
-            return;
-        }
-        let lane = self.lane.unwrap_or_else(|| core.default_lane());
-        let ungranted = AtomicUsize::new(self.accesses.len() + 1);
-        let body = Mutex::new(Some(body));
-        core.task_begun();
-        let task = Task { id, priority: self.priority, core, lane, accesses: self.accesses, ungranted, body };
-        Arc::new(task).push();
+        self.enter(body);
     }
+
+    #[inline]
+    fn enter<B: Body>(mut self, body: B) {
+        let core = &**self.engine.core();
+        let header = Header { name: self.name, site: self.site, priority: self.priority, lane: self.lane };
+        self.accesses.normalise();
+        push(core, TaskRef::new(core, header, self.accesses.vars(), body));
+    }
+}
+
+fn fits<F>(_: &F) -> bool {
+    size_of::<F>() <= INLINE_BYTES && align_of::<F>() <= 16
 }
 
 /// A task over typed values. `A` is the tuple of its accesses so far.
 #[must_use = "a task does nothing until run"]
-pub struct TaskBuilder<A> {
-    raw: RawTask,
+pub struct TaskBuilder<'e, A> {
+    raw: RawTask<'e>,
     accesses: A,
 }
 
-impl TaskBuilder<()> {
-    pub(crate) fn new(engine: &Engine, name: Name, site: &'static Location<'static>) -> Self {
+impl<'e> TaskBuilder<'e, ()> {
+    pub(crate) fn new(engine: &'e Engine, name: Name, site: &'static Location<'static>) -> Self {
         TaskBuilder { raw: RawTask::new(engine, name, site), accesses: () }
     }
 }
 
-impl<A> TaskBuilder<A> {
+impl<A> TaskBuilder<'_, A> {
     /// Among ready tasks of a lane, the higher priority runs first; 0 unless set.
     pub fn priority(mut self, priority: i32) -> Self {
         self.raw = self.raw.priority(priority);
@@ -148,17 +161,6 @@ impl<A> TaskBuilder<A> {
     }
 }
 
-/// Refuses a task that names one value twice and writes it: its body would hold two references to it.
-fn check_once(mut raw: RawTask, accesses: &[(&Var, Mode)]) -> RawTask {
-    for (i, (var, mode)) in accesses.iter().enumerate() {
-        if accesses[..i].iter().any(|(v, m)| v.same(var) && (m.is_exclusive() || mode.is_exclusive())) {
-            raw.misuse = Some(Cause::NamedTwice(format!("{var:?}")));
-        }
-        raw = raw.access(var, *mode);
-    }
-    raw
-}
-
 fn unwritten(position: usize) -> BoxError {
     format!("its access number {} has no value: it was never written", position + 1).into()
 }
@@ -166,7 +168,7 @@ fn unwritten(position: usize) -> BoxError {
 macro_rules! arity {
     ($($name:ident $index:tt),*) => {
         #[allow(non_snake_case, unused_mut, unused_variables, clippy::unused_unit)]
-        impl<$($name: Fetch),*> TaskBuilder<($($name,)*)> {
+        impl<$($name: Fetch),*> TaskBuilder<'_, ($($name,)*)> {
             /// Pushes the task. The body gets the values in the order in which they were named.
             pub fn run<R: Outcome>(self, body: impl for<'a> FnOnce($($name::Out<'a>),*) -> R + Send + 'static) {
                 self.run_with(move |_ctx, $($name),*| body($($name),*));
@@ -178,7 +180,9 @@ macro_rules! arity {
                 body: impl for<'a> FnOnce(&TaskCtx<'_>, $($name::Out<'a>),*) -> R + Send + 'static,
             ) {
                 let accesses = self.accesses;
-                let raw = check_once(self.raw, &[$(accesses.$index.access()),*]);
+                let names = ($(accesses.$index.data_var(),)*);
+                let raw: RawTask<'_> = self.raw; // the names live less long than the task's engine
+                let raw = raw$(.access_once(&names.$index, $name::MODE))*;
                 raw.run(move |ctx| {
                     $(
                         // SAFETY: this is the task that holds the access.
@@ -187,7 +191,7 @@ macro_rules! arity {
                         }
                     )*
                     // SAFETY: the task holds the accesses, the body is generic over the lifetime so that no reference
-                    // leaves it, `check_once` refused double naming, and every value was seen to be there.
+                    // leaves it, `access_once` refused double naming, and every value was seen to be there.
                     let result = body(ctx, $(unsafe { accesses.$index.fetch_out() }),*);
                     result.into_result()
                 });
@@ -198,9 +202,11 @@ macro_rules! arity {
                 self,
                 body: impl for<'a> FnOnce($($name::Out<'a>),*) -> R + Send + 'static,
             ) -> Data<R> {
-                let out = Data::new(&self.raw.engine, None);
+                let out = Data::new(self.raw.engine, None);
                 let (accesses, put) = (self.accesses, Put(out.clone()));
-                let raw = check_once(self.raw, &[$(accesses.$index.access()),*]).overwrite(out.var());
+                let names = ($(accesses.$index.data_var(),)*);
+                let raw: RawTask<'_> = self.raw; // the names live less long than the task's engine
+                let raw = raw$(.access_once(&names.$index, $name::MODE))*.overwrite(out.var());
                 raw.run(move |_ctx| {
                     $(
                         // SAFETY: this is the task that holds the access.
@@ -222,14 +228,14 @@ macro_rules! arity {
 
 macro_rules! grow {
     ($($name:ident $index:tt),*) => {
-        impl<$($name: Fetch),*> TaskBuilder<($($name,)*)> {
+        impl<'e, $($name: Fetch),*> TaskBuilder<'e, ($($name,)*)> {
             /// Names a value that the task reads.
-            pub fn read<T: Send + Sync + 'static>(self, data: &Data<T>) -> TaskBuilder<($($name,)* Read<T>,)> {
+            pub fn read<T: Send + Sync + 'static>(self, data: &Data<T>) -> TaskBuilder<'e, ($($name,)* Read<T>,)> {
                 TaskBuilder { raw: self.raw, accesses: ($(self.accesses.$index,)* Read(data.clone()),) }
             }
 
             /// Names a value that the task changes.
-            pub fn write<T: Send + Sync + 'static>(self, data: &Data<T>) -> TaskBuilder<($($name,)* Write<T>,)> {
+            pub fn write<T: Send + Sync + 'static>(self, data: &Data<T>) -> TaskBuilder<'e, ($($name,)* Write<T>,)> {
                 TaskBuilder { raw: self.raw, accesses: ($(self.accesses.$index,)* Write(data.clone()),) }
             }
         }

@@ -61,11 +61,11 @@ impl<T: Send + Sync + 'static> Data<T> {
     where
         T: Clone,
     {
-        let engine = Engine::from_core(self.0.var.0.core.clone());
+        let engine = Engine::from_core(self.0.var.core().clone());
         let to = Arc::new(std::sync::Mutex::new(None));
         let done = engine.var();
         let (from, into) = (Read(self.clone()), to.clone());
-        engine.raw("read").read(self.var()).overwrite(&done).inline().run(move |_| {
+        engine.raw("read").read(self.var()).overwrite(&done).run(move |_| {
             // SAFETY: the task reads the var.
             let value = unsafe { from.fetch() }.cloned();
             *into.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = value;
@@ -109,8 +109,11 @@ pub trait Fetch: Send + 'static {
     /// What the task body is handed.
     type Out<'a>;
 
-    /// The var and how it is touched.
-    fn access(&self) -> (&Var, Mode);
+    /// How the value is touched.
+    const MODE: Mode;
+
+    /// The var.
+    fn data_var(&self) -> Var;
 
     /// Whether there is a value to hand out.
     ///
@@ -143,8 +146,10 @@ impl<T> Read<T> {
 impl<T: Send + Sync + 'static> Fetch for Read<T> {
     type Out<'a> = &'a T;
 
-    fn access(&self) -> (&Var, Mode) {
-        (self.0.var(), Mode::Read)
+    const MODE: Mode = Mode::Read;
+
+    fn data_var(&self) -> Var {
+        self.0.var().clone()
     }
 
     unsafe fn is_written(&self) -> bool {
@@ -163,8 +168,10 @@ impl<T: Send + Sync + 'static> Fetch for Read<T> {
 impl<T: Send + Sync + 'static> Fetch for Write<T> {
     type Out<'a> = &'a mut T;
 
-    fn access(&self) -> (&Var, Mode) {
-        (self.0.var(), Mode::Write)
+    const MODE: Mode = Mode::Write;
+
+    fn data_var(&self) -> Var {
+        self.0.var().clone()
     }
 
     unsafe fn is_written(&self) -> bool {

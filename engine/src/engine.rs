@@ -1,15 +1,24 @@
 //! The engine: a value that owns lanes and counts the tasks in flight.
+#![expect(unsafe_code, reason = "counts a reference that a borrowed core stands for")]
 
 use crate::builder::{RawTask, TaskBuilder};
 use crate::data::Data;
-use crate::error::{Error, Failure, Name};
+use crate::error::{Error, Failure};
 use crate::lane::Lane;
 use crate::lanes::{Pool, Serial};
-use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, lock, wait};
+use crate::name::Name;
+use crate::slab::Slab;
+use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait};
 use crate::task::running;
 use crate::var::Var;
 use crate::waiting::Blocked;
 use std::panic::Location;
+use std::sync::OnceLock;
+
+/// The most lanes that an engine can have.
+const MAX_LANES: usize = 64;
+/// The most counters of finished tasks.
+const COUNTERS: usize = 33;
 
 const OPEN: usize = 0;
 const DRAINING: usize = 1;
@@ -18,32 +27,71 @@ const CLOSED: usize = 3;
 
 /// What all handles of one engine share.
 pub(crate) struct Core {
-    /// The first lane is the default one.
-    lanes: Mutex<Vec<Arc<dyn Lane>>>,
-    default_lane: Arc<dyn Lane>,
-    /// Tasks pushed and not yet done.
-    pending: AtomicUsize,
-    /// Guards the sleep of those who wait for `pending` to become zero.
+    pub(crate) slab: Slab,
+    /// By number; the first is the default one. They stay until the engine is gone.
+    lanes: [OnceLock<Arc<dyn Lane>>; MAX_LANES],
+    num_lanes: Mutex<usize>,
+    /// Tasks pushed.
+    pushed: Padded<AtomicUsize>,
+    /// Tasks done, by the counter of who ran them: the first is shared, each other one is a worker's own.
+    done: [Padded<AtomicUsize>; COUNTERS],
+    /// How many threads sleep until nothing is pending, and how they are woken.
+    waiters: Padded<AtomicUsize>,
     idle: (Mutex<()>, Condvar),
-    next_var: AtomicUsize,
+    next_counter: AtomicUsize,
+    next_number: AtomicUsize,
     state: AtomicUsize,
     first_failure: Mutex<Option<Failure>>,
     pub(crate) blocked: Mutex<Vec<Blocked>>,
 }
 
 impl Core {
-    pub(crate) fn next_var_id(&self) -> usize {
-        self.next_var.fetch_add(1, Ordering::Relaxed)
+    /// A number for a var or a wait.
+    pub(crate) fn next_number(&self) -> usize {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn task_begun(&self) {
-        // Relaxed: the count is only compared with zero, by those who see it through `task_done`.
-        self.pending.fetch_add(1, Ordering::Relaxed);
+        // Relaxed: only compared with the tasks done, which are counted after this.
+        self.pushed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn task_done(&self) {
-        // AcqRel: pairs with the load in `drain`: who sees zero sees all that the tasks did.
-        if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+    /// Counts a finished task. A worker that runs out of tasks calls [`wake_waiters`](Self::wake_waiters) later.
+    #[inline]
+    pub(crate) fn task_done(&self, counter: usize) {
+        if counter > 0 {
+            let own = &self.done[counter];
+            // Release: pairs with the Acquire in `is_idle`. Only this thread writes the counter.
+            own.store(own.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        } else {
+            // SeqCst: see `wake_waiters`.
+            self.done[0].fetch_add(1, Ordering::SeqCst);
+            self.wake_waiters();
+        }
+    }
+
+    /// A counter for a worker; the shared one when there are more workers than counters.
+    pub(crate) fn take_counter(&self) -> usize {
+        let n = self.next_counter.fetch_add(1, Ordering::Relaxed);
+        if n < COUNTERS { n } else { 0 }
+    }
+
+    /// Whether nothing is pending. Each count only grows, and the tasks done are never more than those pushed: if the
+    /// tasks done, counted first, are as many as those pushed, counted later, then so it was in between.
+    fn is_idle(&self) -> bool {
+        // Acquire: who sees that the tasks are done sees what they did.
+        let done = self.done.iter().fold(0, |n: usize, c| n.wrapping_add(c.load(Ordering::Acquire)));
+        done == self.pushed.load(Ordering::Acquire)
+    }
+
+    /// Wakes those who wait for the engine to be idle, if it is.
+    ///
+    /// Either the waiter sees the last task counted, or the one who counted it sees the waiter: both put a SeqCst fence
+    /// between their write and their read.
+    pub(crate) fn wake_waiters(&self) {
+        fence(Ordering::SeqCst);
+        if self.waiters.load(Ordering::Relaxed) > 0 && self.is_idle() {
             let _guard = lock(&self.idle.0);
             self.idle.1.notify_all();
         }
@@ -51,10 +99,42 @@ impl Core {
 
     fn drain(&self) {
         let mut guard = lock(&self.idle.0);
-        // Acquire: pairs with `task_done`.
-        while self.pending.load(Ordering::Acquire) > 0 {
+        self.waiters.fetch_add(1, Ordering::Relaxed);
+        loop {
+            // See `wake_waiters`.
+            fence(Ordering::SeqCst);
+            if self.is_idle() {
+                break;
+            }
             guard = wait(&self.idle.1, guard);
         }
+        self.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Another handle on this core.
+    pub(crate) fn this(&self) -> Arc<Core> {
+        // SAFETY: cores are made by `Engine::with_lane` only, in an Arc.
+        unsafe {
+            Arc::increment_strong_count(self);
+            Arc::from_raw(self)
+        }
+    }
+
+    pub(crate) fn lane(&self, index: u16) -> &Arc<dyn Lane> {
+        // A lane's number is given out when it is there; the first always is.
+        self.lanes[usize::from(index)].get().unwrap_or_else(|| unreachable!("lane {index} was never added"))
+    }
+
+    fn add_lane(&self, lane: Arc<dyn Lane>) -> Result<u16, Error> {
+        let mut n = lock(&self.num_lanes);
+        let full = || Error::Lane {
+            lane: lane.name().to_string(),
+            reason: format!("an engine has at most {MAX_LANES} lanes"),
+        };
+        let slot = self.lanes.get(*n).ok_or_else(full)?;
+        let _ = slot.set(lane);
+        *n += 1;
+        Ok(u16::try_from(*n - 1).unwrap_or(0))
     }
 
     pub(crate) fn note_failure(&self, failure: &Failure) {
@@ -73,17 +153,13 @@ impl Core {
         self.state.load(Ordering::Relaxed) == CANCELLING
     }
 
-    pub(crate) fn default_lane(&self) -> Arc<dyn Lane> {
-        self.default_lane.clone()
-    }
-
     fn shut_down(self: &Arc<Self>, how: OnDrop) {
         let to = if how == OnDrop::Drain { DRAINING } else { CANCELLING };
         // AcqRel: pairs with `is_closed`. Only the first caller closes.
         if self.state.compare_exchange(OPEN, to, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return;
         }
-        if running().is_none() {
+        if running().is_empty() {
             return self.close();
         }
         // Inside a task, which is pending itself: somebody else has to wait for it.
@@ -95,9 +171,7 @@ impl Core {
     fn close(&self) {
         self.drain();
         self.state.store(CLOSED, Ordering::Release);
-        for lane in lock(&self.lanes).drain(..) {
-            lane.shutdown();
-        }
+        self.lanes.iter().filter_map(OnceLock::get).for_each(|lane| lane.shutdown());
     }
 }
 
@@ -154,16 +228,22 @@ impl Engine {
     /// An engine that runs each task as it is pushed, on the pushing thread: the oracle of the tests.
     #[must_use]
     pub fn serial() -> Engine {
-        Engine::with_lanes(vec![Arc::new(Serial::new("serial"))], OnDrop::Drain)
+        Engine::with_lane(Arc::new(Serial::new("serial")), OnDrop::Drain)
     }
 
-    fn with_lanes(lanes: Vec<Arc<dyn Lane>>, on_drop: OnDrop) -> Engine {
+    fn with_lane(first: Arc<dyn Lane>, on_drop: OnDrop) -> Engine {
+        let lanes = std::array::from_fn(|_| OnceLock::new());
+        let _ = lanes[0].set(first);
         let core = Arc::new(Core {
-            default_lane: lanes[0].clone(),
-            lanes: Mutex::new(lanes),
-            pending: AtomicUsize::new(0),
+            slab: Slab::default(),
+            lanes,
+            num_lanes: Mutex::new(1),
+            pushed: Padded::default(),
+            done: std::array::from_fn(|_| Padded::default()),
+            waiters: Padded::default(),
             idle: (Mutex::new(()), Condvar::new()),
-            next_var: AtomicUsize::new(0),
+            next_counter: AtomicUsize::new(1),
+            next_number: AtomicUsize::new(0),
             state: AtomicUsize::new(OPEN),
             first_failure: Mutex::new(None),
             blocked: Mutex::new(Vec::new()),
@@ -192,27 +272,29 @@ impl Engine {
 
     /// Starts a task over typed values.
     #[track_caller]
-    pub fn task(&self, name: impl Into<Name>) -> TaskBuilder<()> {
+    pub fn task(&self, name: impl Into<Name>) -> TaskBuilder<'_, ()> {
         TaskBuilder::new(self, name.into(), Location::caller())
     }
 
     /// Starts a task over bare vars, for runtimes that own their memory.
     #[track_caller]
-    pub fn raw(&self, name: impl Into<Name>) -> RawTask {
+    pub fn raw(&self, name: impl Into<Name>) -> RawTask<'_> {
         RawTask::new(self, name.into(), Location::caller())
     }
 
     /// Adds a lane. Tasks choose it with [`RawTask::lane`] or [`TaskBuilder::lane`].
-    pub fn add_lane(&self, lane: impl Lane) -> LaneHandle {
-        let lane: Arc<dyn Lane> = Arc::new(lane);
-        lock(&self.core.lanes).push(lane.clone());
-        LaneHandle { lane, core: self.core.clone() }
+    ///
+    /// # Errors
+    /// [`Error::Lane`] when there are too many.
+    pub fn add_lane(&self, lane: impl Lane) -> Result<LaneHandle, Error> {
+        let index = self.core.add_lane(Arc::new(lane))?;
+        Ok(LaneHandle { core: self.core.clone(), index })
     }
 
     /// The lane of tasks that choose none.
     #[must_use]
     pub fn default_lane(&self) -> LaneHandle {
-        LaneHandle { lane: self.core.default_lane(), core: self.core.clone() }
+        LaneHandle { core: self.core.clone(), index: 0 }
     }
 
     /// Waits until nothing is pending.
@@ -220,8 +302,8 @@ impl Engine {
     /// # Errors
     /// The first failure of any task since the last call. [`Error::WaitCycle`] inside a task, which would wait for itself.
     pub fn wait_all(&self) -> Result<(), Error> {
-        if let Some(task) = running() {
-            return Err(Error::WaitCycle(format!("wait_all is called inside {}, which is pending itself", task.id)));
+        if let Some(task) = running().first() {
+            return Err(Error::WaitCycle(format!("wait_all is called inside {}, which is pending itself", task.id())));
         }
         self.core.drain();
         match lock(&self.core.first_failure).take() {
@@ -240,21 +322,21 @@ impl Engine {
 /// A lane of one engine, as tasks name it.
 #[derive(Clone)]
 pub struct LaneHandle {
-    pub(crate) lane: Arc<dyn Lane>,
     pub(crate) core: Arc<Core>,
+    pub(crate) index: u16,
 }
 
 impl LaneHandle {
     /// The lane's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.lane.name()
+        self.core.lane(self.index).name()
     }
 
     /// How many of its tasks can run at once.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.lane.width()
+        self.core.lane(self.index).width()
     }
 }
 
@@ -300,13 +382,18 @@ impl EngineBuilder {
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             self = self.cpu_workers(cores);
         }
-        let mut lanes: Vec<Arc<dyn Lane>> = Vec::new();
-        for spec in self.lanes {
-            lanes.push(match spec {
+        let start = |spec| -> Result<Arc<dyn Lane>, Error> {
+            Ok(match spec {
                 LaneSpec::Pool(n) => Arc::new(Pool::start("cpu", n)?),
                 LaneSpec::Given(lane) => lane,
-            });
+            })
+        };
+        let mut lanes = self.lanes.into_iter();
+        let first = lanes.next().map_or_else(|| Ok(Arc::new(Serial::new("serial")) as Arc<dyn Lane>), start)?;
+        let engine = Engine::with_lane(first, self.on_drop);
+        for spec in lanes {
+            engine.core.add_lane(start(spec)?)?;
         }
-        Ok(Engine::with_lanes(lanes, self.on_drop))
+        Ok(engine)
     }
 }

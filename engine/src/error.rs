@@ -1,5 +1,6 @@
 //! What can go wrong, and how it is told: the root cause, and the tasks through which it came.
 
+use crate::name::Name;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -19,50 +20,6 @@ pub struct TaskId {
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "task \"{}\" (pushed at {}:{})", self.name, self.site.file(), self.site.line())
-    }
-}
-
-/// A name that is either known at compile time or shared.
-#[derive(Clone, Debug)]
-pub enum Name {
-    /// Known at compile time.
-    Static(&'static str),
-    /// Made at run time.
-    Shared(Arc<str>),
-}
-
-impl Name {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Name::Static(s) => s,
-            Name::Shared(s) => s,
-        }
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl From<&'static str> for Name {
-    fn from(s: &'static str) -> Self {
-        Name::Static(s)
-    }
-}
-
-impl From<String> for Name {
-    fn from(s: String) -> Self {
-        Name::Shared(s.into())
-    }
-}
-
-impl From<Arc<str>> for Name {
-    fn from(s: Arc<str>) -> Self {
-        Name::Shared(s)
     }
 }
 
@@ -191,7 +148,9 @@ pub enum Error {
     #[error("waiting here would never end: {0}")]
     WaitCycle(String),
     /// More tasks block in waits than the lane has spare threads for.
-    #[error("{waiting} tasks of lane \"{lane}\" wait at once, at most {limit} can: wait outside tasks, or declare a read")]
+    #[error(
+        "{waiting} tasks of lane \"{lane}\" wait at once, at most {limit} can: wait outside tasks, or declare a read"
+    )]
     TooManyWaits {
         /// The lane.
         lane: String,

@@ -2,8 +2,8 @@
 
 mod parallel;
 mod pool;
+mod ranked;
 mod serial;
 
 pub use pool::Pool;
-pub(crate) use serial::Inline;
 pub use serial::Serial;

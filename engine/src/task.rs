@@ -1,160 +1,253 @@
 //! The life of a task: pushed, ready, running, done.
+#![expect(unsafe_code, reason = "keeps the promises that the task's memory layout asks for")]
 
-use crate::access::{Access, AccessSet, Mode};
+use crate::access::Mode;
 use crate::engine::{Core, Engine};
-use crate::error::{BoxError, Cause, Failure, Name, TaskId};
-use crate::lane::Lane;
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, lock, thread_local};
+use crate::error::{BoxError, Cause, Failure, TaskId};
+use crate::name::Name;
+use crate::node::{Call, TaskList, TaskRef};
+use crate::slab::Freed;
+use crate::sync::{Arc, Ordering, SpinGuard, thread_local};
+use crate::var::{Ordered, Poison, VarState};
 use smallvec::SmallVec;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 
-/// What a task does.
-pub(crate) enum Body {
-    /// Done when it returns.
-    Sync(Box<dyn FnOnce(&TaskCtx<'_>) -> Result<(), BoxError> + Send>),
-    /// Done when its token is used.
-    Async(Box<dyn FnOnce(&TaskCtx<'_>, Completion) + Send>),
-    /// Runs where it is released, with the failure it read if any: for waits.
-    Probe(Box<dyn FnOnce(Option<Failure>) + Send>),
-}
-
-/// A pushed task. Shared by the var queues in which it waits, the lane that runs it and its completion token.
-///
-/// `ungranted` counts the accesses that wait, plus one while it is being pushed; whoever brings it to zero makes the
-/// task ready. `body` is taken by the one who runs it.
-pub(crate) struct Task {
-    pub(crate) id: TaskId,
-    pub(crate) priority: i32,
-    pub(crate) core: Arc<Core>,
-    pub(crate) lane: Arc<dyn Lane>,
-    pub(crate) accesses: AccessSet,
-    pub(crate) ungranted: AtomicUsize,
-    pub(crate) body: Mutex<Option<Body>>,
+/// A task that this thread runs, on its stack; the one beneath is further down the same stack.
+#[derive(Clone, Copy)]
+struct Frame {
+    task: TaskRef,
+    beneath: Option<NonNull<Frame>>,
 }
 
 thread_local! {
-    /// The tasks that this thread is running, outermost first.
-    static RUNNING: RefCell<Vec<Arc<Task>>> = RefCell::new(Vec::new());
+    /// The innermost task that this thread runs.
+    #[allow(clippy::missing_const_for_thread_local)] // loom's threads know no constants
+    static RUNNING: Cell<Option<NonNull<Frame>>> = Cell::new(None);
 }
 
-pub(crate) fn running() -> Option<Arc<Task>> {
-    RUNNING.with(|r| r.borrow().last().cloned())
+/// The tasks that this thread runs, innermost first. They live: this thread is inside them.
+pub(crate) fn running() -> Vec<TaskRef> {
+    let mut out = Vec::new();
+    let mut at = RUNNING.with(Cell::get);
+    while let Some(frame) = at {
+        // SAFETY: frames lie on this thread's stack and are taken out of `RUNNING` before they go.
+        let frame = unsafe { *frame.as_ref() };
+        out.push(frame.task);
+        at = frame.beneath;
+    }
+    out
 }
 
-/// The tasks that this thread is running, outermost first.
-pub(crate) fn running_stack() -> Vec<Arc<Task>> {
-    RUNNING.with(|r| r.borrow().clone())
+/// Runs `body` with `task` marked as the one that this thread runs. `body` does not unwind.
+#[inline]
+fn as_running<R>(task: TaskRef, body: impl FnOnce() -> R) -> R {
+    let frame = Frame { task, beneath: RUNNING.with(Cell::get) };
+    RUNNING.with(|r| r.set(Some(NonNull::from(&frame))));
+    let result = body();
+    RUNNING.with(|r| r.set(frame.beneath));
+    result
 }
 
-/// Marks `task` as the one that this thread runs, until dropped.
-pub(crate) struct RunningMark;
+/// What a thread that runs tasks keeps for itself between them.
+pub(crate) struct Scratch {
+    /// Where this thread counts finished tasks.
+    pub(crate) counter: usize,
+    /// Tasks that became ready and are not handed on yet.
+    pub(crate) ready: TaskList,
+    freed: Freed,
+}
 
-impl RunningMark {
-    pub(crate) fn new(task: Arc<Task>) -> Self {
-        RUNNING.with(|r| r.borrow_mut().push(task));
-        RunningMark
+impl Scratch {
+    pub(crate) fn new(counter: usize) -> Self {
+        Scratch { counter, ready: TaskList::default(), freed: Freed::default() }
+    }
+
+    /// Gives back the memory of finished tasks.
+    pub(crate) fn flush(&mut self, core: &Core) {
+        self.freed.flush(&core.slab);
     }
 }
 
-impl Drop for RunningMark {
-    fn drop(&mut self) {
-        RUNNING.with(|r| r.borrow_mut().pop());
+/// Enters all var queues at once, so that two tasks pushed from two threads stand in the same order everywhere. Runs or
+/// hands on the task if nothing holds it up.
+pub(crate) fn push(core: &Core, task: TaskRef) {
+    core.task_begun();
+    let waits = enter(task);
+    if waits == 0 {
+        hand_on(core, task);
     }
 }
 
-impl Task {
-    /// Enters all var queues at once, so that two tasks pushed from two threads stand in the same order everywhere.
-    pub(crate) fn push(self: Arc<Self>) {
-        let mut granted = 0;
-        {
-            let mut locks: SmallVec<[_; 4]> = self.accesses.iter().map(|a| (a.var.lock(), a.mode)).collect();
-            for (var, mode) in &mut locks {
-                granted += usize::from(var.queue.push(self.clone(), mode.is_exclusive()).is_some());
+/// Returns how many accesses were not granted. If any, the task may be gone when this returns.
+#[inline]
+fn enter(task: TaskRef) -> u32 {
+    let mut slots = task.slots();
+    match (slots.next(), slots.len()) {
+        (None, _) => 0,
+        (Some(slot), 0) => {
+            // Relaxed: published by the lock.
+            task.ungranted().store(1, Ordering::Relaxed);
+            let granted = slot.var().lock().queue.push(slot, slot.mode().is_exclusive());
+            u32::from(!granted)
+        }
+        _ => {
+            let mut waits = 0;
+            let mut guards: SmallVec<[SpinGuard<'static, Ordered>; 4]> = SmallVec::new();
+            for slot in task.slots() {
+                let mut guard = slot.var().lock();
+                waits += u32::from(!guard.queue.push(slot, slot.mode().is_exclusive()));
+                // SAFETY: the var lives while the task, which holds or awaits it, does: the task cannot finish before
+                // the guards are dropped, or, if it is granted everything, before it is handed on below.
+                guards.push(unsafe { std::mem::transmute::<SpinGuard<'_, _>, SpinGuard<'static, _>>(guard) });
+            }
+            // Relaxed: nobody can grant before the locks are released.
+            task.ungranted().store(waits, Ordering::Relaxed);
+            waits
+        }
+    }
+}
+
+/// Gives a ready task to its lane, or runs it here.
+fn hand_on(core: &Core, task: TaskRef) {
+    if task.call().is_inline() {
+        let mut scratch = Scratch::new(0);
+        run(task, &mut scratch);
+        hand_on_all(core, &mut scratch);
+    } else {
+        core.lane(task.lane()).submit(ReadyTask(Some(task)));
+    }
+}
+
+/// Hands on what became ready on a thread that is no worker, and gives back what it freed.
+fn hand_on_all(core: &Core, scratch: &mut Scratch) {
+    while let Some(task) = scratch.ready.pop() {
+        if task.call().is_inline() {
+            run(task, scratch);
+        } else {
+            core.lane(task.lane()).submit(ReadyTask(Some(task)));
+        }
+    }
+    scratch.flush(core);
+}
+
+/// The poison that a task inherits: of the var with the lowest number, so that it does not depend on addresses.
+fn inherited(task: TaskRef) -> Option<Failure> {
+    let mut found: Option<(usize, Failure)> = None;
+    for slot in task.slots().filter(|s| s.mode().sees_old()) {
+        // SAFETY: the task holds the var.
+        let poison = unsafe { slot.var().poison() };
+        if let Some(failure) = poison.filter(|_| found.as_ref().is_none_or(|(id, _)| *id > slot.var().id())) {
+            found = Some((slot.var().id(), failure.clone()));
+        }
+    }
+    found.map(|(_, failure)| failure)
+}
+
+/// Runs a ready task; what becomes ready by it is left in `scratch`.
+#[inline]
+pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
+    let poison = inherited(task);
+    if !task.call().is_inline() {
+        if let Some(failure) = poison {
+            let failure = failure.through(task.id());
+            return finish(task, Err(&failure), scratch);
+        }
+        // SAFETY: the core outlives its tasks.
+        if unsafe { task.core().as_ref() }.is_cancelling() {
+            return fail(task, Cause::Cancelled, scratch);
+        }
+        let Some(body) = task.take_body() else { return };
+        return call(task, body, scratch);
+    }
+    let Some(body) = task.take_body() else { return };
+    match task.call() {
+        Call::Probe(f) => {
+            // SAFETY: the closure was just taken, and is of this type.
+            unsafe { f(body, poison) };
+            finish(task, Ok(()), scratch);
+        }
+        Call::Refused(f) => {
+            // SAFETY: as above.
+            let cause = unsafe { f(body) };
+            fail(task, cause, scratch);
+        }
+        Call::Sync(_) | Call::Async(_) => {}
+    }
+}
+
+#[inline]
+fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
+    match task.call() {
+        Call::Sync(f) => {
+            // SAFETY: the closure was just taken, and is of this type.
+            let body = || unsafe { f(body, &TaskCtx { task, _running: std::marker::PhantomData }) };
+            match as_running(task, || catch_unwind(AssertUnwindSafe(body))) {
+                Ok(Ok(())) => finish(task, Ok(()), scratch),
+                Ok(Err(e)) => fail(task, Cause::Failed(e), scratch),
+                Err(panic) => fail(task, Cause::Panicked(panic_message(&*panic)), scratch),
             }
         }
-        self.release(granted + 1);
-    }
-
-    /// Grants `n` of what the task waits for.
-    fn release(self: Arc<Self>, n: usize) {
-        // AcqRel: pairs with the other releasers of this task, so that the last one sees what all tasks before wrote.
-        if n > 0 && self.ungranted.fetch_sub(n, Ordering::AcqRel) == n {
-            if matches!(&*lock(&self.body), Some(Body::Probe(_))) {
-                ReadyTask(Some(self)).run();
-            } else {
-                let lane = self.lane.clone();
-                lane.submit(ReadyTask(Some(self)));
+        Call::Async(f) => {
+            // SAFETY: the core outlives its tasks.
+            let core = unsafe { task.core().as_ref() }.this();
+            // The task's memory goes when both the body has returned and the token is used. Relaxed: seen by whoever
+            // gets the token.
+            task.ungranted().store(2, Ordering::Relaxed);
+            let token = Completion { task, core };
+            // SAFETY: as above.
+            let body = || unsafe { f(body, &TaskCtx { task, _running: std::marker::PhantomData }, token) };
+            // A panic drops the token, unless the body has passed it on: then its holder still completes the task.
+            let _ = as_running(task, || catch_unwind(AssertUnwindSafe(body)));
+            if task.grant_one() {
+                // SAFETY: the token was used, so all accesses are finished; the body has returned.
+                unsafe { task.free(&mut scratch.freed) };
             }
         }
+        Call::Probe(_) | Call::Refused(_) => {}
     }
+}
 
-    fn inherited(&self) -> Option<Failure> {
-        self.accesses.iter().filter(|a| a.mode.sees_old()).find_map(|a| a.var.lock().poison.clone())
-    }
+#[cold]
+fn fail(task: TaskRef, cause: Cause, scratch: &mut Scratch) {
+    let failure = Failure::new(task.id(), cause);
+    // SAFETY: the core outlives its tasks.
+    unsafe { task.core().as_ref() }.note_failure(&failure);
+    finish(task, Err(&failure), scratch);
+}
 
-    fn run(self: Arc<Self>) {
-        let Some(body) = lock(&self.body).take() else { return };
-        let inherited = self.inherited();
-        let body = match (body, inherited) {
-            (Body::Probe(f), poison) => {
-                f(poison);
-                return self.finish(Ok(()));
-            }
-            (_, Some(failure)) => {
-                let id = self.id.clone();
-                return self.finish(Err(failure.through(id)));
-            }
-            (body, None) => body,
+/// Poisons or heals what the task writes, lets the next ones go, frees the task and counts it as done.
+#[inline]
+fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
+    let core = task.core();
+    for slot in task.slots() {
+        let (var, mode) = (slot.var_ptr(), slot.mode());
+        let poison = match (result, mode) {
+            (Err(failure), Mode::Write | Mode::Overwrite) => Poison::Set(failure),
+            (Ok(()), Mode::Overwrite) => Poison::Heal,
+            _ => Poison::Keep,
         };
-        if self.core.is_cancelling() {
-            let failure = Failure::new(self.id.clone(), Cause::Cancelled);
-            return self.finish(Err(failure));
-        }
-        let mark = RunningMark::new(self.clone());
-        let ctx = TaskCtx { task: &self };
-        match body {
-            Body::Sync(f) => {
-                let outcome = catch_unwind(AssertUnwindSafe(|| f(&ctx)));
-                drop(mark);
-                let result = match outcome {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(e)) => Err(Cause::Failed(e)),
-                    Err(panic) => Err(Cause::Panicked(panic_message(&*panic))),
-                };
-                let result = result.map_err(|c| Failure::new(self.id.clone(), c));
-                self.finish(result);
-            }
-            Body::Async(f) => {
-                let token = Completion { task: Some(self.clone()) };
-                // A panic drops the token, unless the body has passed it on: then its holder still completes the task.
-                let _ = catch_unwind(AssertUnwindSafe(|| f(&ctx, token)));
-                drop(mark);
-            }
-            Body::Probe(_) => {}
-        }
+        // SAFETY: the task is granted all its accesses and ends each once.
+        unsafe { VarState::finish(var, mode.is_exclusive(), poison, |t| scratch.ready.push(t)) };
     }
+    // Relaxed: set by this thread, or before the token came to it.
+    if task.ungranted().load(Ordering::Relaxed) == 0 || task.grant_one() {
+        // SAFETY: all accesses are finished, and whoever ran the body has let go of it.
+        unsafe { task.free(&mut scratch.freed) };
+    }
+    // SAFETY: the core outlives the count of this task.
+    unsafe { core.as_ref() }.task_done(scratch.counter);
+}
 
-    /// Poisons or heals what the task writes, lets the next ones go, and counts the task as done.
-    fn finish(self: Arc<Self>, result: Result<(), Failure>) {
-        if let Err(failure) = &result {
-            self.core.note_failure(failure);
-        }
-        let mut released: SmallVec<[Arc<Task>; 8]> = SmallVec::new();
-        for Access { var, mode } in self.accesses.iter() {
-            let mut var = var.lock();
-            match (&result, mode) {
-                (Err(failure), Mode::Write | Mode::Overwrite) => var.poison = Some(failure.clone()),
-                (Ok(()), Mode::Overwrite) => var.poison = None,
-                _ => {}
-            }
-            var.queue.finish(mode.is_exclusive(), |t| released.push(t));
-        }
-        for task in released {
-            task.release(1);
-        }
-        self.core.task_done();
+/// As `finish`, on a thread that is no worker.
+fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
+    let mut scratch = Scratch::new(0);
+    match result {
+        Ok(()) => finish(task, Ok(()), &mut scratch),
+        Err(cause) => fail(task, cause, &mut scratch),
     }
+    hand_on_all(core, &mut scratch);
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -163,73 +256,97 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// A task whose turn has come. Dropping it without running it fails it.
-pub struct ReadyTask(pub(crate) Option<Arc<Task>>);
+pub struct ReadyTask(Option<TaskRef>);
 
 impl ReadyTask {
     /// Runs the task's body on this thread, then lets the tasks that waited for it go.
     pub fn run(mut self) {
         if let Some(task) = self.0.take() {
-            task.run();
+            let core = Self::core_of(task);
+            let mut scratch = Scratch::new(0);
+            run(task, &mut scratch);
+            hand_on_all(&core, &mut scratch);
         }
+    }
+
+    /// Takes the bare task out; the caller runs it.
+    #[inline]
+    pub(crate) fn into_task(mut self) -> Option<TaskRef> {
+        self.0.take()
+    }
+
+    /// The engine of a pending task.
+    pub(crate) fn core_of(task: TaskRef) -> Arc<Core> {
+        // SAFETY: the core lives while a task is pending.
+        unsafe { task.core().as_ref() }.this()
+    }
+
+    /// Makes a handle again of a bare task.
+    pub(crate) fn from_task(task: TaskRef) -> Self {
+        ReadyTask(Some(task))
     }
 
     /// The priority it was pushed with: higher runs first.
     #[must_use]
     pub fn priority(&self) -> i32 {
-        self.0.as_ref().map_or(0, |t| t.priority)
+        self.0.map_or(0, TaskRef::priority)
     }
 
     /// The name and push site.
     #[must_use]
-    pub fn id(&self) -> Option<&TaskId> {
-        self.0.as_ref().map(|t| &t.id)
+    pub fn id(&self) -> Option<TaskId> {
+        self.0.map(TaskRef::id)
     }
 }
 
 impl Drop for ReadyTask {
     fn drop(&mut self) {
         if let Some(task) = self.0.take() {
-            drop(lock(&task.body).take());
-            let failure = Failure::new(task.id.clone(), Cause::LaneGaveUp(task.lane.name().to_string()));
-            task.finish(Err(failure));
+            let core = Self::core_of(task);
+            let lane = core.lane(task.lane()).name().to_string();
+            finish_here(&core, task, Err(Cause::LaneGaveUp(lane)));
         }
     }
 }
 
 /// The promise that an asynchronous task will be finished. Dropping it unused fails the task.
 pub struct Completion {
-    task: Option<Arc<Task>>,
+    task: TaskRef,
+    core: Arc<Core>,
 }
 
 impl Completion {
     /// Finishes the task.
-    pub fn complete(mut self, result: Result<(), BoxError>) {
-        if let Some(task) = self.task.take() {
-            let result = result.map_err(|e| Failure::new(task.id.clone(), Cause::Failed(e)));
-            task.finish(result);
-        }
+    pub fn complete(self, result: Result<(), BoxError>) {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so the count is moved out once.
+        let core = unsafe { std::ptr::read(&raw const this.core) };
+        finish_here(&core, this.task, result.map_err(Cause::Failed));
     }
 }
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            let failure = Failure::new(task.id.clone(), Cause::TokenDropped);
-            task.finish(Err(failure));
-        }
+        finish_here(&self.core, self.task, Err(Cause::TokenDropped));
     }
 }
 
 /// What a task body can ask of the engine that runs it.
 pub struct TaskCtx<'a> {
-    task: &'a Arc<Task>,
+    task: TaskRef,
+    _running: std::marker::PhantomData<&'a ()>,
 }
 
 impl TaskCtx<'_> {
+    fn core(&self) -> &Core {
+        // SAFETY: the task runs, so the core lives.
+        unsafe { self.task.core().as_ref() }
+    }
+
     /// The task's name.
     #[must_use]
     pub fn name(&self) -> &Name {
-        &self.task.id.name
+        self.task.name()
     }
 
     /// Calls `body(i)` for every `i < n`, on this thread and on idle workers of the task's own lane, and returns when all
@@ -239,22 +356,24 @@ impl TaskCtx<'_> {
             return (0..n).for_each(body);
         }
         let task = self.task;
-        self.task.lane.parallel_for(n, &|i| {
-            let _mark = RunningMark::new(task.clone());
-            body(i);
+        self.core().lane(task.lane()).parallel_for(n, &|i| {
+            let result = as_running(task, || catch_unwind(AssertUnwindSafe(|| body(i))));
+            if let Err(panic) = result {
+                std::panic::resume_unwind(panic);
+            }
         });
     }
 
     /// How many threads [`parallel_for`](Self::parallel_for) can use at most.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.task.lane.width()
+        self.core().lane(self.task.lane()).width()
     }
 
     /// The engine, to push further tasks. It does not keep the engine from shutting down.
     #[must_use]
     pub fn engine(&self) -> Engine {
-        Engine::from_core(self.task.core.clone())
+        Engine::from_core(self.core().this())
     }
 }
 
@@ -268,6 +387,7 @@ pub trait Outcome {
 }
 
 impl Outcome for () {
+    #[inline]
     fn into_result(self) -> Result<(), BoxError> {
         Ok(())
     }
@@ -277,8 +397,4 @@ impl<E: Into<BoxError>> Outcome for Result<(), E> {
     fn into_result(self) -> Result<(), BoxError> {
         self.map_err(Into::into)
     }
-}
-
-pub(crate) fn task_id(name: Name, site: &'static std::panic::Location<'static>) -> TaskId {
-    TaskId { name, site }
 }

@@ -1,16 +1,22 @@
 //! Waiting for a var: a probe is a task that reads it and tells the waiter. Also: finding waits that would never end.
 
+#![expect(unsafe_code, reason = "walks tasks that the locks it holds keep alive")]
+
 use crate::access::{AccessSet, Mode};
 use crate::engine::Core;
-use crate::error::{Error, Failure, Name};
-use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, lock, wait, wait_for};
-use crate::task::{Body, Task, running, running_stack, task_id};
-use crate::var::Var;
+use crate::error::{Error, Failure};
+use crate::name::Name;
+use crate::node::{Header, ProbeBody, SlotRef, TaskRef};
+use crate::sync::{Arc, Condvar, Mutex, SpinGuard, lock, wait, wait_for};
+use crate::task::{push, running};
+use crate::var::{Ordered, Var, VarState};
 use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
 use std::fmt::Write as _;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -20,7 +26,7 @@ const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// Where a probe leaves what it found.
 #[derive(Default)]
-struct Mailbox {
+pub(crate) struct Mailbox {
     state: Mutex<MailState>,
     arrived: Condvar,
 }
@@ -33,24 +39,28 @@ struct MailState {
 
 /// A pushed read of one var.
 pub(crate) struct Probe {
-    task: Arc<Task>,
+    core: Arc<Core>,
+    /// Stands for the probe where the task itself may be gone.
+    number: usize,
+    task: TaskRef,
     mail: Arc<Mailbox>,
 }
 
 /// A task that blocks in a wait, the probe it waits for, and the tasks beneath it on the same thread, which cannot go on
-/// before it does.
+/// before it does. The blocked tasks live while they stand here; the probe lives until it has left an answer.
 pub(crate) struct Blocked {
-    task: Arc<Task>,
-    probe: Arc<Task>,
-    beneath: Vec<Arc<Task>>,
+    number: usize,
+    task: TaskRef,
+    probe: TaskRef,
+    mail: Arc<Mailbox>,
+    beneath: Vec<TaskRef>,
 }
 
 impl Probe {
     #[track_caller]
-    pub(crate) fn push(core: &Arc<Core>, var: &Var) -> Probe {
+    pub(crate) fn push(var: &Var) -> Probe {
+        let core = var.core().clone();
         let mail = Arc::new(Mailbox::default());
-        let mut accesses = AccessSet::default();
-        accesses.add(var.clone(), Mode::Read);
         let to = mail.clone();
         let tell = move |poison: Option<Failure>| {
             let waker = {
@@ -59,22 +69,16 @@ impl Probe {
                 state.waker.take()
             };
             to.arrived.notify_all();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            // A waker is foreign code: its panic must not stop the task that tells it.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.map(Waker::wake)));
         };
-        let task = Arc::new(Task {
-            id: task_id(Name::Static("wait"), Location::caller()),
-            priority: 0,
-            core: core.clone(),
-            lane: core.default_lane(),
-            accesses,
-            ungranted: AtomicUsize::new(2),
-            body: Mutex::new(Some(Body::Probe(Box::new(tell)))),
-        });
-        core.task_begun();
-        task.clone().push();
-        Probe { task, mail }
+        let mut accesses = AccessSet::default();
+        accesses.add(var, Mode::Read);
+        let header = Header { name: Name::from("wait"), site: Location::caller(), priority: 0, lane: 0 };
+        let task = TaskRef::new(&core, header, accesses.vars(), ProbeBody(tell));
+        push(&core, task);
+        let number = core.next_number();
+        Probe { core, number, task, mail }
     }
 
     fn answer(&self) -> Option<Result<(), Error>> {
@@ -82,7 +86,7 @@ impl Probe {
     }
 
     /// Blocks until the answer is there. Inside a task, looks now and then whether it can ever come.
-    fn block(&self, inside: Option<&Arc<Task>>) -> Result<(), Error> {
+    fn block(&self, inside: Option<TaskRef>) -> Result<(), Error> {
         let mut patience = FIRST_LOOK;
         let mut state = lock(&self.mail.state);
         loop {
@@ -108,96 +112,124 @@ impl Probe {
         if let Some(answer) = self.answer() {
             return answer;
         }
-        let Some(task) = running() else { return self.block(None) };
-        let lane = task.lane.clone();
-        self.enter_blocked(&task);
+        let inside = running();
+        let Some((&task, beneath)) = inside.split_first() else { return self.block(None) };
+        let lane = self.core.lane(task.lane());
+        let beneath = beneath.to_vec();
+        let (number, probe, mail) = (self.number, self.task, self.mail.clone());
+        lock(&self.core.blocked).push(Blocked { number, task, probe, mail, beneath });
         while self.answer().is_none() && lane.help() {}
         let answer = match lane.begin_block() {
             Ok(()) => {
-                let answer = self.block(Some(&task));
+                let answer = self.block(Some(task));
                 lane.end_block();
                 answer
             }
             Err(e) => Err(e),
         };
-        self.leave_blocked();
+        self.unblock(&mut lock(&self.core.blocked));
         answer
     }
 
-    /// Makes this wait known to other waits.
-    fn enter_blocked(&self, task: &Arc<Task>) {
-        let mut beneath = running_stack();
-        beneath.pop();
-        lock(&task.core.blocked).push(Blocked { task: task.clone(), probe: self.task.clone(), beneath });
-    }
-
-    fn leave_blocked(&self) {
-        lock(&self.task.core.blocked).retain(|b| !Arc::ptr_eq(&b.probe, &self.task));
+    fn unblock(&self, blocked: &mut Vec<Blocked>) {
+        blocked.retain(|b| b.number != self.number);
     }
 
     /// Fails if the wait of `task` can never end. One wait of a cycle is told; without it the others can end.
-    fn check_cycle(&self, task: &Arc<Task>) -> Result<(), Error> {
-        let mut blocked = lock(&task.core.blocked);
-        let Some(path) = find_cycle(&blocked, task, &self.task) else { return Ok(()) };
-        blocked.retain(|b| !Arc::ptr_eq(&b.probe, &self.task));
-        Err(Error::WaitCycle(tell_cycle(&path)))
+    fn check_cycle(&self, task: TaskRef) -> Result<(), Error> {
+        let mut blocked = lock(&self.core.blocked);
+        let mut walk = Walk { blocked: &blocked, held: HashMap::new() };
+        let Some(text) = walk.find_cycle(task, self.task) else { return Ok(()) };
+        drop(walk);
+        if self.answer().is_some() {
+            return Ok(()); // the probe was gone, and another task in its place
+        }
+        self.unblock(&mut blocked);
+        Err(Error::WaitCycle(text))
     }
 }
 
-/// `path` leads from the probe to the task that waits: each waits for the next.
-fn tell_cycle(path: &[Arc<Task>]) -> String {
+/// A look for a probe among all that cannot finish before some task does.
+///
+/// Edges, from what holds up to what is held up: a task → the conflicting tasks that wait behind it in its var queues;
+/// a probe → the blocked task that waits for it; a blocked task → the tasks beneath it on its thread.
+///
+/// The walk keeps the lock of each var that it has looked at. A task that waits in a locked var's queue cannot be granted,
+/// and so neither run nor go, while the lock is held. Blocked tasks live while the list of them is locked.
+/// Since locks are taken in no order here, one that is not free soon ends the walk: there will be another.
+struct Walk<'a> {
+    blocked: &'a [Blocked],
+    held: HashMap<NonNull<VarState>, SpinGuard<'a, Ordered>>,
+}
+
+impl Walk<'_> {
+    /// The text of the cycle, if `probe` cannot finish before `task` does.
+    fn find_cycle(&mut self, task: TaskRef, probe: TaskRef) -> Option<String> {
+        let mut seen = HashSet::new();
+        // Breadth first; beside each entry the place of the one that holds it up.
+        let mut trail: Vec<(TaskRef, Option<usize>)> = vec![(task, None)];
+        let mut next = 0;
+        while next < trail.len() {
+            for held in self.held_up(trail[next].0)? {
+                if held == probe {
+                    let before = std::iter::successors(Some(next), |at| trail[*at].1).map(|at| trail[at].0);
+                    return Some(tell_cycle(std::iter::once(held).chain(before)));
+                }
+                if seen.insert(held.address()) {
+                    trail.push((held, Some(next)));
+                }
+            }
+            next += 1;
+        }
+        None
+    }
+
+    /// `None` if a lock is not free.
+    fn held_up(&mut self, task: TaskRef) -> Option<Vec<TaskRef>> {
+        let mut out = Vec::new();
+        for b in self.blocked {
+            if b.probe == task && lock(&b.mail.state).answer.is_none() {
+                out.push(b.task);
+            }
+            if b.task == task {
+                out.extend(&b.beneath);
+            }
+        }
+        for slot in task.slots() {
+            let var = self.hold(slot.var_ptr())?;
+            let behind = var.queue.waiting().iter();
+            let place = var.queue.waiting().iter().position(|s| s.task() == task);
+            // A reader behind a reader is held up by the writer between them, which is found by itself.
+            let conflicting = behind.skip(place.map_or(0, |p| p + 1));
+            let conflicting = conflicting.filter(|s| s.mode().is_exclusive() || slot.mode().is_exclusive());
+            out.extend(conflicting.map(SlotRef::task));
+        }
+        Some(out)
+    }
+
+    fn hold(&mut self, var: NonNull<VarState>) -> Option<&Ordered> {
+        const TRIES: usize = 10_000;
+        match self.held.entry(var) {
+            Entry::Occupied(held) => Some(held.into_mut()),
+            Entry::Vacant(free) => {
+                // SAFETY: a living task names the var, which therefore lives; as long as the lock is held, that task
+                // cannot finish this access. The guard is dropped with the walk.
+                let state = unsafe { var.as_ref() };
+                let guard = (0..TRIES).find_map(|_| state.try_lock())?;
+                Some(free.insert(guard))
+            }
+        }
+    }
+}
+
+/// Each task waits for the next; the first is the probe.
+fn tell_cycle(path: impl Iterator<Item = TaskRef>) -> String {
     let mut text = String::new();
-    for (i, step) in path.iter().enumerate() {
-        let _ = write!(text, "{}{}", if i == 0 { "the " } else { " waits for " }, step.id);
+    for (i, step) in path.enumerate() {
+        let _ = write!(text, "{}{}", if i == 0 { "the " } else { " waits for " }, step.id());
     }
     text.push_str(", which waits here");
     text
-}
-
-/// Looks for the probe among all that cannot finish before `task` does.
-///
-/// Edges, from what holds up to what is held up: a task → the conflicting tasks that wait behind it in its var queues;
-/// a probe → the blocked task that waits for it; a blocked task → the tasks beneath it on its thread. Each edge lasts
-/// until its first end finishes, so edges seen at different moments of one walk still form a true cycle.
-fn find_cycle(blocked: &[Blocked], task: &Arc<Task>, probe: &Arc<Task>) -> Option<Vec<Arc<Task>>> {
-    let mut seen: HashSet<*const Task> = HashSet::new();
-    // Breadth first; beside each entry the place of the one that holds it up.
-    let mut trail: Vec<(Arc<Task>, Option<usize>)> = vec![(task.clone(), None)];
-    let mut next = 0;
-    while next < trail.len() {
-        for held in held_up(blocked, &trail[next].0.clone()) {
-            if Arc::ptr_eq(&held, probe) {
-                let before = std::iter::successors(Some(next), |at| trail[*at].1).map(|at| trail[at].0.clone());
-                return Some(std::iter::once(held).chain(before).collect());
-            }
-            if seen.insert(Arc::as_ptr(&held)) {
-                trail.push((held, Some(next)));
-            }
-        }
-        next += 1;
-    }
-    None
-}
-
-fn held_up(blocked: &[Blocked], task: &Arc<Task>) -> Vec<Arc<Task>> {
-    let mut out = Vec::new();
-    for b in blocked {
-        if Arc::ptr_eq(&b.probe, task) {
-            out.push(b.task.clone());
-        }
-        if Arc::ptr_eq(&b.task, task) {
-            out.extend(b.beneath.iter().cloned());
-        }
-    }
-    for access in task.accesses.iter() {
-        let var = access.var.lock();
-        let place = var.queue.waiting().position(|(t, _)| Arc::ptr_eq(t, task));
-        let behind = var.queue.waiting().skip(place.map_or(0, |p| p + 1));
-        // A reader behind a reader is held up by the writer between them, which is found by itself.
-        let conflicting = behind.filter(|(_, exclusive)| *exclusive || access.mode.is_exclusive());
-        out.extend(conflicting.map(|(t, _)| t.clone()));
-    }
-    out
 }
 
 /// Completes when every task pushed before it that writes the var is done.

@@ -37,7 +37,10 @@ fn poison_names_the_root_and_the_chain_each_time_until_overwritten() {
                 assert_eq!(f.task().name.as_str(), "load");
                 assert_eq!(f.skipped().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["add", "scale"]);
                 let text = e.to_string();
-                assert!(text.contains("\"load\"") && text.contains("no such file") && text.contains("contract.rs:"), "{text}");
+                assert!(
+                    text.contains("\"load\"") && text.contains("no such file") && text.contains("contract.rs:"),
+                    "{text}"
+                );
             }
             engine.raw("touch").write(&b).run(|_| never("a write may look at the poison"));
             assert!(b.wait().is_err());
@@ -84,7 +87,10 @@ fn dropped_token_is_an_error_not_a_hang() {
         engine.raw("copy").write(&a).run_async(|_, token| drop(token));
         let e = a.wait().unwrap_err();
         assert!(matches!(e.failure().unwrap().cause(), Cause::TokenDropped));
-        engine.raw("copy").overwrite(&a).run_async(|_, _token| std::panic::resume_unwind(Box::new("before completing")));
+        engine
+            .raw("copy")
+            .overwrite(&a)
+            .run_async(|_, _token| std::panic::resume_unwind(Box::new("before completing")));
         assert!(a.wait().is_err());
     });
 }
@@ -385,7 +391,7 @@ fn a_lane_that_drops_its_tasks_fails_them() {
     }
     deadline(20, || {
         let engine = pool(1);
-        let hole = engine.add_lane(Hole);
+        let hole = engine.add_lane(Hole).unwrap();
         let a = engine.var();
         engine.raw("lost").lane(&hole).overwrite(&a).run(|_| ());
         let e = a.wait().unwrap_err();

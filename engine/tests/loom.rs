@@ -71,8 +71,8 @@ fn readers_run_between_writers() {
         let a = Counter::new(&engine);
         let (reader, writer) = (a.clone(), a.clone());
         let other = {
-            let engine = engine.clone();
-            thread::spawn(move || engine.raw("look").read(&reader.1).run(move |_| assert!(reader.look() <= 1)))
+            let (engine, inner) = (engine.clone(), reader.clone());
+            thread::spawn(move || engine.raw("look").read(&reader.1).run(move |_| assert!(inner.look() <= 1)))
         };
         engine.raw("add").write(&a.1).run(move |_| writer.add());
         other.join().unwrap();

@@ -73,7 +73,7 @@ impl BoundOp {
         if let Some(lane) = lane {
             task = task.lane(lane);
         }
-        for (var, mode) in &bound.accesses {
+        for (var, mode) in &self.0.accesses {
             task = task.access(var, *mode);
         }
         task.run(move |ctx| {

@@ -1,28 +1,43 @@
 //! A pool of worker threads: work stealing for ordinary tasks, a heap for those with a priority.
 
 use super::parallel::SharedLoop;
+use super::ranked::Ranked;
+use crate::engine::Core;
 use crate::error::Error;
 use crate::lane::Lane;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, fence, lock, wait};
-use crate::task::ReadyTask;
-use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+use crate::node::{Inbox, TaskRef};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait, wait_for};
+use crate::task::{ReadyTask, Scratch, run};
+use crossbeam_deque::{Steal, Stealer, Worker as Queue};
 use std::cell::RefCell;
-use std::cmp::Ordering as Cmp;
-use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::RwLock;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// At most this many threads of one pool, those blocked in waits included.
 const MAX_THREADS: usize = 512;
 /// How often an idle worker looks for work before it sleeps.
-const SPINS: u32 = 200;
+const LOOKS: u32 = 400;
+/// A worker wakes another when the tasks in its queue will take longer than this: about what waking costs.
+const WORTH_WAKING: Duration = Duration::from_micros(20);
+/// Tasks that take less than this are left to the workers that are awake.
+const SHORT: Duration = Duration::from_micros(2);
+/// How often a worker looks at the clock, in tasks.
+const CLOCK_TASKS: u32 = 16;
+/// How often one sleeper looks whether the others are stuck in long tasks that nobody foresaw.
+const WATCH: Duration = Duration::from_micros(500);
+/// As many tasks run straight after the one that released them, before others get their turn.
+const MAX_STREAK: u32 = 64;
 
 /// Worker threads that share ready tasks.
 ///
-/// A worker takes, in this order: tasks of positive priority, shared loops, its own queue, the common queue, other
-/// workers' queues, tasks of negative priority. A worker that blocks in a wait is replaced by another thread until it
-/// goes on, so a pool never runs short of workers because of waits.
+/// A worker takes, in this order: tasks of positive priority, shared loops, what its last task released, its own queue,
+/// the common inbox, other workers' queues, tasks of negative priority. A worker that blocks in a wait is replaced by
+/// another thread until it goes on, so a pool never runs short of workers because of waits.
+///
+/// Waking a thread costs as much as many short tasks. So workers estimate how long their tasks take, and wake another
+/// only when what is queued is worth it; one sleeper keeps watch for estimates that prove wrong.
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -31,17 +46,18 @@ pub struct Pool {
 struct Shared {
     name: String,
     width: usize,
-    common: Injector<ReadyTask>,
-    stealers: RwLock<Vec<(usize, Stealer<ReadyTask>)>>,
-    ranked: Mutex<BinaryHeap<Ranked>>,
-    /// Tasks in `ranked` with a positive priority, and with a negative one.
-    ranked_len: (AtomicUsize, AtomicUsize),
-    next_rank: AtomicUsize,
+    inbox: Padded<Inbox>,
+    workers: RwLock<Vec<Public>>,
+    ranked: Ranked,
     loops: Mutex<Vec<Arc<SharedLoop>>>,
     loops_len: AtomicUsize,
     /// Workers asleep; changed under `sleep.0`.
-    sleepers: AtomicUsize,
+    sleepers: Padded<AtomicUsize>,
     sleep: (Mutex<()>, Condvar),
+    /// Whether one of the sleepers keeps watch.
+    watched: AtomicBool,
+    /// Whether tasks have been short of late.
+    short: AtomicBool,
     stopping: AtomicBool,
     /// Threads that are not blocked; above `width` some retire.
     active: AtomicUsize,
@@ -50,34 +66,18 @@ struct Shared {
     next_worker: AtomicUsize,
 }
 
-/// A task with a priority, oldest first among equals.
-struct Ranked {
-    priority: i32,
-    rank: usize,
-    task: ReadyTask,
+/// What others see of a worker.
+struct Public {
+    number: usize,
+    queue: Stealer<TaskRef>,
+    /// How many tasks it has run.
+    ran: Arc<Padded<AtomicUsize>>,
 }
 
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Cmp::Equal
-    }
-}
-impl Eq for Ranked {}
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Cmp> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Cmp {
-        self.priority.cmp(&other.priority).then(other.rank.cmp(&self.rank))
-    }
-}
-
+/// The queue of a worker, where the tasks that it runs find it.
 struct Local {
     pool: usize,
-    number: usize,
-    queue: Worker<ReadyTask>,
+    queue: Queue<TaskRef>,
 }
 
 thread_local! {
@@ -94,15 +94,15 @@ impl Pool {
         let shared = Arc::new(Shared {
             name: name.to_string(),
             width,
-            common: Injector::new(),
-            stealers: RwLock::new(Vec::new()),
-            ranked: Mutex::new(BinaryHeap::new()),
-            ranked_len: (AtomicUsize::new(0), AtomicUsize::new(0)),
-            next_rank: AtomicUsize::new(0),
+            inbox: Padded::default(),
+            workers: RwLock::new(Vec::new()),
+            ranked: Ranked::default(),
             loops: Mutex::new(Vec::new()),
             loops_len: AtomicUsize::new(0),
-            sleepers: AtomicUsize::new(0),
+            sleepers: Padded::default(),
             sleep: (Mutex::new(()), Condvar::new()),
+            watched: AtomicBool::new(false),
+            short: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             active: AtomicUsize::new(0),
             alive: AtomicUsize::new(0),
@@ -121,7 +121,7 @@ impl Pool {
         shared.active.fetch_add(1, Ordering::Relaxed);
         shared.alive.fetch_add(1, Ordering::Relaxed);
         let builder = std::thread::Builder::new().name(format!("{}-{number}", shared.name));
-        let spawned = builder.spawn(move || work(&shared, number));
+        let spawned = builder.spawn(move || Worker::new(&shared, number).work());
         match spawned {
             Ok(thread) => {
                 let mut threads = lock(&self.threads);
@@ -147,18 +147,29 @@ impl Lane for Pool {
         self.shared.width
     }
 
+    #[inline]
     fn submit(&self, task: ReadyTask) {
         let shared = &self.shared;
-        let priority = task.priority();
-        if priority == 0 {
-            shared.push(task);
-        } else {
-            let rank = shared.next_rank.fetch_add(1, Ordering::Relaxed);
-            let mut ranked = lock(&shared.ranked);
-            ranked.push(Ranked { priority, rank, task });
-            shared.ranked_len(priority).fetch_add(1, Ordering::Relaxed);
+        let Some(task) = task.into_task() else { return };
+        if task.priority() != 0 {
+            shared.ranked.push(task);
+            fence(Ordering::SeqCst);
+            return shared.submitted();
         }
-        shared.wake(1);
+        let own = LOCAL.with_borrow(|l| l.clone().filter(|l| l.pool == shared.address()));
+        match own {
+            Some(local) => {
+                local.queue.push(task);
+                if !shared.short.load(Ordering::Relaxed) {
+                    fence(Ordering::SeqCst);
+                    shared.submitted();
+                }
+            }
+            None => {
+                shared.inbox.push(task);
+                shared.submitted();
+            }
+        }
     }
 
     fn parallel_for(&self, n: usize, body: &(dyn Fn(usize) + Sync)) {
@@ -172,7 +183,10 @@ impl Lane for Pool {
             |it| {
                 lock(&shared.loops).push(it.clone());
                 shared.loops_len.fetch_add(1, Ordering::Relaxed);
-                shared.wake(n - 1);
+                fence(Ordering::SeqCst);
+                if shared.sleepers.load(Ordering::Relaxed) > 0 {
+                    shared.wake(n - 1);
+                }
             },
             |it| {
                 let mut loops = lock(&shared.loops);
@@ -189,9 +203,11 @@ impl Lane for Pool {
         if alive >= MAX_THREADS {
             return Err(Error::TooManyWaits { lane: shared.name.clone(), waiting: alive, limit: MAX_THREADS });
         }
-        self.spawn()?;
+        // First make room: a thread that finds no room retires.
         shared.active.fetch_sub(1, Ordering::Relaxed);
-        Ok(())
+        self.spawn().inspect_err(|_| {
+            shared.active.fetch_add(1, Ordering::Relaxed);
+        })
     }
 
     fn end_block(&self) {
@@ -213,6 +229,9 @@ impl Lane for Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shutdown();
+        for task in self.shared.inbox.take() {
+            drop(ReadyTask::from_task(task));
+        }
     }
 }
 
@@ -221,51 +240,34 @@ impl Shared {
         std::ptr::from_ref(self) as usize
     }
 
-    fn ranked_len(&self, priority: i32) -> &AtomicUsize {
-        if priority > 0 { &self.ranked_len.0 } else { &self.ranked_len.1 }
-    }
-
-    fn push(&self, task: ReadyTask) {
-        let own = LOCAL.with_borrow(|l| l.clone().filter(|l| l.pool == self.address()));
-        match own {
-            Some(local) => local.queue.push(task),
-            None => self.common.push(task),
-        }
-    }
-
-    /// Wakes up to `n` sleepers. Called after work was made visible.
+    /// Called after work was made visible, by a SeqCst operation or before a SeqCst fence. Wakes a worker if none is
+    /// awake, or if tasks take long enough that another is worth it.
     ///
-    /// Either this sees the sleeper's count, or the sleeper's last look sees the work: both sides put a SeqCst fence
-    /// between their write and their read.
-    fn wake(&self, n: usize) {
-        fence(Ordering::SeqCst);
-        if self.sleepers.load(Ordering::Relaxed) > 0 {
-            let _guard = lock(&self.sleep.0);
-            if n == 1 { self.sleep.1.notify_one() } else { self.sleep.1.notify_all() }
+    /// Either this sees the sleeper's count, or the sleeper's last look sees the work: both sides write, then read, with
+    /// SeqCst between.
+    #[inline]
+    fn submitted(&self) {
+        let sleepers = self.sleepers.load(Ordering::SeqCst);
+        if sleepers > 0 && (!self.short.load(Ordering::Relaxed) || sleepers >= self.active.load(Ordering::Relaxed)) {
+            self.wake(1);
         }
+    }
+
+    #[cold]
+    fn wake(&self, n: usize) {
+        let _guard = lock(&self.sleep.0);
+        if n == 1 { self.sleep.1.notify_one() } else { self.sleep.1.notify_all() }
+    }
+
+    fn workers(&self) -> std::sync::RwLockReadGuard<'_, Vec<Public>> {
+        self.workers.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn has_work(&self) -> bool {
-        let (high, low) = &self.ranked_len;
-        high.load(Ordering::Relaxed) > 0
-            || low.load(Ordering::Relaxed) > 0
+        !self.inbox.is_empty()
+            || !self.ranked.is_empty()
             || self.loops_len.load(Ordering::Relaxed) > 0
-            || !self.common.is_empty()
-            || self.stealers.read().unwrap_or_else(std::sync::PoisonError::into_inner).iter().any(|s| !s.1.is_empty())
-    }
-
-    fn take_ranked(&self, positive: bool) -> Option<ReadyTask> {
-        let len = if positive { &self.ranked_len.0 } else { &self.ranked_len.1 };
-        if len.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let mut ranked = lock(&self.ranked);
-        if ranked.peek()?.priority > 0 || !positive {
-            let top = ranked.pop()?;
-            self.ranked_len(top.priority).fetch_sub(1, Ordering::Relaxed);
-            return Some(top.task);
-        }
-        None
+            || self.workers().iter().any(|w| !w.queue.is_empty())
     }
 
     fn help_loop(&self) -> bool {
@@ -274,31 +276,6 @@ impl Shared {
         }
         let found = lock(&self.loops).iter().find(|l| !l.is_spent()).cloned();
         found.inspect(|l| l.help()).is_some()
-    }
-
-    fn find(&self, local: &Local) -> Option<ReadyTask> {
-        if let Some(task) = self.take_ranked(true).or_else(|| local.queue.pop()) {
-            return Some(task);
-        }
-        loop {
-            match self.common.steal() {
-                Steal::Success(task) => return Some(task),
-                Steal::Empty => break,
-                Steal::Retry => {}
-            }
-        }
-        let stealers = self.stealers.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for (_, stealer) in stealers.iter().filter(|s| s.0 != local.number) {
-            loop {
-                match stealer.steal() {
-                    Steal::Success(task) => return Some(task),
-                    Steal::Empty => break,
-                    Steal::Retry => {}
-                }
-            }
-        }
-        drop(stealers);
-        self.take_ranked(false)
     }
 
     /// Takes this thread out of the pool if there are more than the pool needs.
@@ -313,43 +290,235 @@ impl Shared {
         false
     }
 
+    /// Sleeps until woken. One of the sleepers keeps watch while others are awake.
     fn sleep(&self) {
-        let guard = lock(&self.sleep.0);
-        self.sleepers.fetch_add(1, Ordering::Relaxed);
-        // See `wake`.
+        let mut guard = lock(&self.sleep.0);
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        // See `submitted`.
         fence(Ordering::SeqCst);
         if !self.has_work() && !self.stopping.load(Ordering::SeqCst) {
-            drop(wait(&self.sleep.1, guard));
+            let others_awake = || self.sleepers.load(Ordering::Relaxed) < self.active.load(Ordering::Relaxed);
+            if others_awake() && !self.watched.swap(true, Ordering::Relaxed) {
+                let mut seen = self.progress();
+                while others_awake() {
+                    let late;
+                    (guard, late) = wait_for(&self.sleep.1, guard, WATCH);
+                    let now = self.progress();
+                    if !late || self.is_stuck(&seen, &now) {
+                        break;
+                    }
+                    seen = now;
+                }
+                self.watched.store(false, Ordering::Relaxed);
+            } else {
+                guard = wait(&self.sleep.1, guard);
+            }
         }
         self.sleepers.fetch_sub(1, Ordering::Relaxed);
+        drop(guard);
+    }
+
+    fn progress(&self) -> Vec<(usize, usize)> {
+        self.workers().iter().map(|w| (w.number, w.ran.load(Ordering::Relaxed))).collect()
+    }
+
+    /// Whether there is work that the workers awake do not come to: they have run few tasks between two looks.
+    fn is_stuck(&self, before: &[(usize, usize)], now: &[(usize, usize)]) -> bool {
+        const FEW: usize = 8;
+        let ran = |all: &[(usize, usize)]| all.iter().fold(0_usize, |n, (_, ran)| n.wrapping_add(*ran));
+        self.has_work() && (before.len() != now.len() || ran(now).wrapping_sub(ran(before)) < FEW)
     }
 }
 
-fn work(shared: &Arc<Shared>, number: usize) {
-    let local = Rc::new(Local { pool: shared.address(), number, queue: Worker::new_fifo() });
-    let write = || shared.stealers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-    write().push((number, local.queue.stealer()));
-    LOCAL.set(Some(local.clone()));
-    let mut idle = 0;
-    while !shared.stopping.load(Ordering::Relaxed) && !shared.retires() {
-        if shared.help_loop() {
-            idle = 0;
-        } else if let Some(task) = shared.find(&local) {
-            task.run();
-            idle = 0;
-        } else if idle < SPINS {
-            idle += 1;
-            if idle % 8 == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
-        } else {
-            shared.sleep();
-            idle = 0;
+/// A worker thread.
+struct Worker<'a> {
+    shared: &'a Arc<Shared>,
+    number: usize,
+    local: Rc<Local>,
+    ran: Arc<Padded<AtomicUsize>>,
+    scratch: Scratch,
+    /// The engine, from the first task on.
+    core: Option<Arc<Core>>,
+    /// A task that the last one released, and how many were run like that in a row.
+    next: Option<TaskRef>,
+    streak: u32,
+    /// When the clock was last looked at, how many tasks ran since, and what a task took of late.
+    since: Instant,
+    tasks: u32,
+    task_time: Duration,
+}
+
+impl<'a> Worker<'a> {
+    fn new(shared: &'a Arc<Shared>, number: usize) -> Self {
+        let local = Rc::new(Local { pool: shared.address(), queue: Queue::new_fifo() });
+        let ran = Arc::new(Padded(AtomicUsize::new(0)));
+        let public = Public { number, queue: local.queue.stealer(), ran: ran.clone() };
+        shared.workers.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(public);
+        LOCAL.set(Some(local.clone()));
+        Worker {
+            shared,
+            number,
+            local,
+            ran,
+            scratch: Scratch::new(0),
+            core: None,
+            next: None,
+            streak: 0,
+            since: Instant::now(),
+            tasks: 0,
+            task_time: WORTH_WAKING,
         }
     }
-    LOCAL.set(None);
-    write().retain(|s| s.0 != number);
-    while let Some(task) = local.queue.pop() {
-        shared.common.push(task);
+
+    fn work(mut self) {
+        let mut looks = 0;
+        while self.next.is_some() || !(self.shared.stopping.load(Ordering::Relaxed) || self.shared.retires()) {
+            if self.shared.help_loop() {
+                looks = 0;
+            } else if let Some(task) = self.find() {
+                if looks > 0 {
+                    looks = 0;
+                    (self.since, self.tasks) = (Instant::now(), 0);
+                }
+                self.run(task);
+            } else {
+                if looks == 0 {
+                    self.out_of_work();
+                }
+                looks += 1;
+                if looks > LOOKS {
+                    self.shared.sleep();
+                    looks = 1;
+                } else if looks % 16 == 0 {
+                    std::thread::yield_now();
+                } else {
+                    (0..16).for_each(|_| std::hint::spin_loop());
+                }
+            }
+        }
+        self.leave();
     }
-    shared.alive.fetch_sub(1, Ordering::Relaxed);
-    shared.wake(1);
+
+    /// Tells those who wait for an idle engine, and gives memory back.
+    fn out_of_work(&mut self) {
+        if let Some(core) = &self.core {
+            self.scratch.flush(core);
+            core.wake_waiters();
+        }
+    }
+
+    fn leave(mut self) {
+        self.out_of_work();
+        LOCAL.set(None);
+        let mut workers = self.shared.workers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        workers.retain(|w| w.number != self.number);
+        drop(workers);
+        while let Some(task) = self.local.queue.pop() {
+            self.shared.inbox.push(task);
+        }
+        self.shared.alive.fetch_sub(1, Ordering::Relaxed);
+        self.shared.submitted();
+    }
+
+    #[inline]
+    fn run(&mut self, task: TaskRef) {
+        if self.core.is_none() {
+            self.meet_engine(task);
+        }
+        let lane = task.lane();
+        run(task, &mut self.scratch);
+        self.ran.store(self.ran.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        while let Some(task) = self.scratch.ready.pop() {
+            if task.call().is_inline() {
+                run(task, &mut self.scratch);
+            } else if task.lane() != lane {
+                self.hand_over(task);
+            } else if task.priority() != 0 {
+                self.shared.ranked.push(task);
+                fence(Ordering::SeqCst);
+                self.shared.submitted();
+            } else if self.next.is_none() && self.streak < MAX_STREAK {
+                self.next = Some(task);
+            } else {
+                self.local.queue.push(task);
+            }
+        }
+        self.tasks += 1;
+        if self.tasks >= CLOCK_TASKS {
+            self.look_at_clock();
+        } else if self.task_time > SHORT {
+            self.share();
+        }
+    }
+
+    fn hand_over(&self, task: TaskRef) {
+        if let Some(core) = &self.core {
+            core.lane(task.lane()).submit(ReadyTask::from_task(task));
+        }
+    }
+
+    #[cold]
+    fn meet_engine(&mut self, task: TaskRef) {
+        let core = ReadyTask::core_of(task);
+        self.scratch = Scratch::new(core.take_counter());
+        self.core = Some(core);
+    }
+
+    #[cold]
+    fn look_at_clock(&mut self) {
+        let now = Instant::now();
+        let each = (now - self.since) / self.tasks;
+        self.task_time = (self.task_time * 3 + each) / 4;
+        (self.since, self.tasks) = (now, 0);
+        let short = self.task_time < SHORT;
+        if self.shared.short.load(Ordering::Relaxed) != short {
+            self.shared.short.store(short, Ordering::Relaxed);
+        }
+        self.share();
+    }
+
+    /// Wakes another worker if there is one and what is queued here is worth it.
+    #[inline]
+    fn share(&self) {
+        if self.shared.sleepers.load(Ordering::Relaxed) > 0 {
+            let queued = u32::try_from(self.local.queue.len()).unwrap_or(u32::MAX);
+            let unwatched = queued > 0 && !self.shared.watched.load(Ordering::Relaxed);
+            if self.task_time.saturating_mul(queued) > WORTH_WAKING || unwatched {
+                self.shared.wake(1);
+            }
+        }
+    }
+
+    #[inline]
+    fn find(&mut self) -> Option<TaskRef> {
+        if let Some(task) = self.shared.ranked.take(true) {
+            return Some(task);
+        }
+        if let Some(task) = self.next.take() {
+            self.streak += 1;
+            return Some(task);
+        }
+        self.streak = 0;
+        self.local.queue.pop().or_else(|| self.find_elsewhere())
+    }
+
+    fn find_elsewhere(&mut self) -> Option<TaskRef> {
+        if !self.shared.inbox.is_empty() {
+            self.shared.inbox.take().for_each(|task| self.local.queue.push(task));
+            self.share();
+            if let Some(task) = self.local.queue.pop() {
+                return Some(task);
+            }
+        }
+        for worker in self.shared.workers().iter().filter(|w| w.number != self.number) {
+            loop {
+                match worker.queue.steal_batch_and_pop(&self.local.queue) {
+                    Steal::Success(task) => return Some(task),
+                    Steal::Empty => break,
+                    Steal::Retry => {}
+                }
+            }
+        }
+        self.shared.ranked.take(false)
+    }
 }

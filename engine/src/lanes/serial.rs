@@ -64,16 +64,3 @@ impl Lane for Serial {
         found
     }
 }
-
-/// Runs a task on whichever thread makes it ready.
-pub(crate) struct Inline;
-
-impl Lane for Inline {
-    fn name(&self) -> &str {
-        "inline"
-    }
-
-    fn submit(&self, task: ReadyTask) {
-        task.run();
-    }
-}

@@ -133,7 +133,7 @@ impl Memory {
                 readers.push(guard);
             }
         }
-        if index % 7 == 0 {
+        if index.is_multiple_of(7) {
             std::thread::yield_now();
         }
         for (nth, guard) in writers.iter_mut().enumerate() {

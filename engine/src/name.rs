@@ -1,0 +1,87 @@
+//! Names of tasks, in two words.
+#![expect(unsafe_code, reason = "packs a shared or static text into two words")]
+
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// A name that is either known at compile time or shared.
+pub struct Name {
+    start: NonNull<u8>,
+    len: u32,
+    is_shared: bool,
+}
+
+// SAFETY: stands for a `&'static str` or an `Arc<str>`, which are Send and Sync.
+unsafe impl Send for Name {}
+// SAFETY: as above.
+unsafe impl Sync for Name {}
+
+impl Name {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // SAFETY: the text is static, or shared and kept alive by this name; both are valid UTF-8.
+        unsafe { &*self.text() }
+    }
+
+    fn text(&self) -> *const str {
+        std::ptr::slice_from_raw_parts(self.start.as_ptr(), self.len as usize) as *const str
+    }
+}
+
+impl From<&'static str> for Name {
+    #[inline]
+    fn from(s: &'static str) -> Self {
+        // Of a text beyond 4 GiB the rest is not part of the name.
+        let s = s.get(..u32::MAX as usize).unwrap_or(s);
+        Name { start: NonNull::from(s).cast(), len: s.len() as u32, is_shared: false }
+    }
+}
+
+impl From<Arc<str>> for Name {
+    fn from(s: Arc<str>) -> Self {
+        let Ok(len) = u32::try_from(s.len()) else { return Name::from("(a name beyond 4 GiB)") };
+        let start = Arc::into_raw(s).cast::<u8>().cast_mut();
+        // SAFETY: the address of a text is not null.
+        Name { start: unsafe { NonNull::new_unchecked(start) }, len, is_shared: true }
+    }
+}
+
+impl From<String> for Name {
+    fn from(s: String) -> Self {
+        Arc::<str>::from(s).into()
+    }
+}
+
+impl Clone for Name {
+    fn clone(&self) -> Self {
+        if self.is_shared {
+            // SAFETY: came from `Arc::into_raw` with this length, and is alive.
+            unsafe { Arc::increment_strong_count(self.text()) };
+        }
+        Name { ..*self }
+    }
+}
+
+impl Drop for Name {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_shared {
+            // SAFETY: gives back the count that this name holds.
+            unsafe { Arc::decrement_strong_count(self.text()) };
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}

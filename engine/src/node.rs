@@ -1,0 +1,453 @@
+//! How a task lies in memory: one block with a header, its accesses, and its closure.
+//!
+//! Who may touch what, when: `DESIGN.md` beside this crate has the table.
+#![expect(unsafe_code, reason = "lays out tasks by hand: one allocation each, lists through the tasks themselves")]
+
+use crate::access::Mode;
+use crate::engine::Core;
+use crate::error::{BoxError, Cause, Failure, TaskId};
+use crate::name::Name;
+use crate::queue::WaitList;
+use crate::slab::{Freed, UNIT_BYTES};
+use crate::sync::{AtomicPtr, AtomicU32, Ordering};
+use crate::task::{Completion, Outcome, TaskCtx};
+use crate::var::VarState;
+use std::cell::Cell;
+use std::mem::{align_of, size_of};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::ptr::{self, NonNull};
+
+/// Closures up to this size and alignment lie in the task's block; others are boxed.
+const MAX_BODY_BYTES: usize = 256;
+const BODY_ALIGN: usize = 16;
+
+/// A task's header.
+#[repr(C, align(64))]
+pub(crate) struct Node {
+    body: &'static BodyType,
+    /// The link of whatever list the task is in: ready tasks of a thread, or a lane's inbox.
+    next: Cell<Option<TaskRef>>,
+    core: NonNull<Core>,
+    name: Name,
+    site: &'static Location<'static>,
+    ungranted: AtomicU32,
+    priority: i32,
+    num_slots: u32,
+    lane: u16,
+    units: u8,
+    /// Whether the closure is still there.
+    has_body: Cell<bool>,
+}
+
+/// One access of a task.
+pub(crate) struct Slot {
+    var: NonNull<VarState>,
+    /// The next one waiting for the var; changed under the var's lock.
+    next: Cell<Option<SlotRef>>,
+    index: u32,
+    mode: Mode,
+}
+
+/// What a kind of closure is called and dropped by.
+pub(crate) struct BodyType {
+    pub(crate) call: Call,
+    drop: unsafe fn(NonNull<u8>),
+}
+
+/// How a closure is called. Each function takes the closure out of the given place.
+#[derive(Clone, Copy)]
+pub(crate) enum Call {
+    /// Done when it returns.
+    Sync(unsafe fn(NonNull<u8>, &TaskCtx<'_>) -> Result<(), BoxError>),
+    /// Done when its token is used.
+    Async(unsafe fn(NonNull<u8>, &TaskCtx<'_>, Completion)),
+    /// Runs where it is released, with the failure it read if any: for waits.
+    Probe(unsafe fn(NonNull<u8>, Option<Failure>)),
+    /// Fails where it is released: a task that was refused.
+    Refused(unsafe fn(NonNull<u8>) -> Cause),
+}
+
+impl Call {
+    /// Whether the task runs on whichever thread releases it.
+    #[inline]
+    pub(crate) fn is_inline(self) -> bool {
+        matches!(self, Call::Probe(_) | Call::Refused(_))
+    }
+}
+
+/// A closure with its type.
+///
+/// # Safety
+/// `TYPE` calls and drops a `Self`.
+pub(crate) unsafe trait Body: Send + 'static {
+    const TYPE: BodyType;
+}
+
+unsafe fn drop_body<B>(body: NonNull<u8>) {
+    // SAFETY: the caller hands over a `B`.
+    unsafe { body.cast::<B>().drop_in_place() };
+}
+
+/// See [`Call::Sync`].
+#[repr(transparent)]
+pub(crate) struct SyncBody<F>(pub(crate) F);
+/// See [`Call::Async`].
+#[repr(transparent)]
+pub(crate) struct AsyncBody<F>(pub(crate) F);
+/// See [`Call::Probe`].
+#[repr(transparent)]
+pub(crate) struct ProbeBody<F>(pub(crate) F);
+
+// SAFETY: as below.
+unsafe impl Body for Cause {
+    const TYPE: BodyType = BodyType {
+        // SAFETY: the caller hands over a `Self`.
+        call: Call::Refused(|body| unsafe { body.cast::<Self>().read() }),
+        drop: drop_body::<Self>,
+    };
+}
+
+// SAFETY: the functions are made for this type.
+unsafe impl<R: Outcome, F: FnOnce(&TaskCtx<'_>) -> R + Send + 'static> Body for SyncBody<F> {
+    const TYPE: BodyType = BodyType {
+        // SAFETY: the caller hands over a `Self`.
+        call: Call::Sync(|body, ctx| (unsafe { body.cast::<Self>().read() }.0)(ctx).into_result()),
+        drop: drop_body::<Self>,
+    };
+}
+
+// SAFETY: as above.
+unsafe impl<F: FnOnce(&TaskCtx<'_>, Completion) + Send + 'static> Body for AsyncBody<F> {
+    const TYPE: BodyType = BodyType {
+        // SAFETY: as above.
+        call: Call::Async(|body, ctx, token| (unsafe { body.cast::<Self>().read() }.0)(ctx, token)),
+        drop: drop_body::<Self>,
+    };
+}
+
+// SAFETY: as above.
+unsafe impl<F: FnOnce(Option<Failure>) + Send + 'static> Body for ProbeBody<F> {
+    const TYPE: BodyType = BodyType {
+        // SAFETY: as above.
+        call: Call::Probe(|body, poison| (unsafe { body.cast::<Self>().read() }.0)(poison)),
+        drop: drop_body::<Self>,
+    };
+}
+
+/// What a task is made of, but for its accesses and closure.
+pub(crate) struct Header {
+    pub(crate) name: Name,
+    pub(crate) site: &'static Location<'static>,
+    pub(crate) priority: i32,
+    pub(crate) lane: u16,
+}
+
+/// A task. It lives from [`TaskRef::new`] until [`TaskRef::free`]; whoever holds one of these relies on that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TaskRef(NonNull<Node>);
+
+// SAFETY: which thread may touch which field when is the protocol that DESIGN.md proves; closures are Send.
+unsafe impl Send for TaskRef {}
+// SAFETY: as above.
+unsafe impl Sync for TaskRef {}
+
+/// One access of a living task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlotRef(NonNull<Slot>);
+
+const fn slots_end(num_slots: usize) -> usize {
+    size_of::<Node>() + num_slots * size_of::<Slot>()
+}
+
+/// Blocks of more units than a header can record have room for any closure.
+const fn units(num_slots: usize, body_bytes: usize) -> usize {
+    let units = (body_offset(num_slots) + body_bytes).div_ceil(UNIT_BYTES);
+    if units < 256 { units } else { (body_offset(num_slots) + MAX_BODY_BYTES).div_ceil(UNIT_BYTES) }
+}
+
+const fn body_offset(num_slots: usize) -> usize {
+    slots_end(num_slots).next_multiple_of(BODY_ALIGN)
+}
+
+impl TaskRef {
+    /// A new task. `accesses` are deduplicated and sorted.
+    #[inline]
+    pub(crate) fn new<B: Body>(
+        core: &Core,
+        header: Header,
+        accesses: &[(NonNull<VarState>, Mode)],
+        body: B,
+    ) -> TaskRef {
+        const {
+            assert!(size_of::<B>() <= MAX_BODY_BYTES && align_of::<B>() <= BODY_ALIGN, "larger closures are boxed");
+        }
+        let n = accesses.len();
+        let units = units(n, size_of::<B>());
+        let block = core.slab.alloc(units);
+        let Header { name, site, priority, lane } = header;
+        let node = Node {
+            body: const { &B::TYPE },
+            next: Cell::new(None),
+            core: NonNull::from(core),
+            name,
+            site,
+            ungranted: AtomicU32::new(0),
+            priority,
+            num_slots: u32::try_from(n).unwrap_or(u32::MAX),
+            lane,
+            units: u8::try_from(units).unwrap_or(0),
+            has_body: Cell::new(true),
+        };
+        // SAFETY: the block has room for the header, `n` slots and the closure, at these aligned offsets.
+        unsafe {
+            block.cast::<Node>().write(node);
+            let slots = block.add(size_of::<Node>()).cast::<Slot>();
+            for (i, &(var, mode)) in accesses.iter().enumerate() {
+                slots.add(i).write(Slot { var, next: Cell::new(None), index: i as u32, mode });
+            }
+            block.add(body_offset(n)).cast::<B>().write(body);
+        }
+        TaskRef(block.cast())
+    }
+
+    #[inline]
+    fn node(&self) -> &Node {
+        // SAFETY: the task lives.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn num_slots(self) -> usize {
+        self.node().num_slots as usize
+    }
+
+    #[inline]
+    pub(crate) fn slots(self) -> impl ExactSizeIterator<Item = SlotRef> {
+        // SAFETY: the slots lie behind the header in the same block.
+        let first = unsafe { self.0.add(1).cast::<Slot>() };
+        // SAFETY: as above.
+        (0..self.num_slots()).map(move |i| SlotRef(unsafe { first.add(i) }))
+    }
+
+    #[inline]
+    pub(crate) fn call(self) -> Call {
+        self.node().body.call
+    }
+
+    /// The closure's place; from now on it counts as taken. `None` if it was taken before.
+    #[inline]
+    pub(crate) fn take_body(self) -> Option<NonNull<u8>> {
+        // SAFETY: the closure lies in the same block.
+        self.node().has_body.replace(false).then(|| unsafe { self.0.cast::<u8>().add(body_offset(self.num_slots())) })
+    }
+
+    /// The engine's core, which outlives the task.
+    #[inline]
+    pub(crate) fn core(self) -> NonNull<Core> {
+        self.node().core
+    }
+
+    #[inline]
+    pub(crate) fn ungranted(&self) -> &AtomicU32 {
+        &self.node().ungranted
+    }
+
+    /// Counts one access as granted; whether it was the last.
+    #[inline]
+    pub(crate) fn grant_one(self) -> bool {
+        // AcqRel: pairs with the other grants of this task, so that the last sees what all tasks before it wrote.
+        self.ungranted().fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    #[inline]
+    pub(crate) fn priority(self) -> i32 {
+        self.node().priority
+    }
+
+    #[inline]
+    pub(crate) fn lane(self) -> u16 {
+        self.node().lane
+    }
+
+    #[inline]
+    pub(crate) fn next(&self) -> &Cell<Option<TaskRef>> {
+        &self.node().next
+    }
+
+    /// What identifies the task while it lives.
+    pub(crate) fn address(self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
+    pub(crate) fn name(&self) -> &Name {
+        &self.node().name
+    }
+
+    pub(crate) fn id(self) -> TaskId {
+        TaskId { name: self.node().name.clone(), site: self.node().site }
+    }
+
+    /// Ends the task's life.
+    ///
+    /// # Safety
+    /// Nobody uses the task any more: it is in no list and all its accesses are finished.
+    #[inline]
+    pub(crate) unsafe fn free(self, freed: &mut Freed) {
+        if let Some(body) = self.take_body() {
+            let drop_body = self.node().body.drop;
+            // SAFETY: the closure was never called. What it drops may panic; the task must go all the same.
+            let _ = catch_unwind(AssertUnwindSafe(|| unsafe { drop_body(body) }));
+        }
+        // SAFETY: the core outlives the task.
+        let slab = unsafe { &self.core().as_ref().slab };
+        let units = match self.node().units {
+            0 => units(self.num_slots(), MAX_BODY_BYTES),
+            units => usize::from(units),
+        };
+        // SAFETY: the header is initialised, and the block is from this slab.
+        unsafe {
+            ptr::drop_in_place(self.0.as_ptr());
+            freed.free(slab, self.0.cast(), units);
+        }
+    }
+}
+
+impl SlotRef {
+    fn slot(&self) -> &Slot {
+        // SAFETY: the task lives.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn mode(self) -> Mode {
+        self.slot().mode
+    }
+
+    #[inline]
+    pub(crate) fn var(&self) -> &VarState {
+        // SAFETY: a var lives as long as any task names it: see `var.rs`.
+        unsafe { self.slot().var.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn var_ptr(self) -> NonNull<VarState> {
+        self.slot().var
+    }
+
+    #[inline]
+    pub(crate) fn task(self) -> TaskRef {
+        // SAFETY: slot `index` lies that many slots and one header behind the start of the block.
+        TaskRef(unsafe { self.0.sub(self.slot().index as usize).cast::<Node>().sub(1) })
+    }
+}
+
+/// The accesses that wait for a var, linked through the tasks.
+#[derive(Default)]
+pub(crate) struct SlotList {
+    ends: Option<(SlotRef, SlotRef)>,
+}
+
+impl WaitList for SlotList {
+    type Item = SlotRef;
+
+    fn push_back(&mut self, item: SlotRef, _exclusive: bool) {
+        item.slot().next.set(None);
+        self.ends = Some(match self.ends {
+            None => (item, item),
+            Some((first, last)) => {
+                last.slot().next.set(Some(item));
+                (first, item)
+            }
+        });
+    }
+
+    #[inline]
+    fn front_is_exclusive(&self) -> Option<bool> {
+        self.ends.map(|(first, _)| first.mode().is_exclusive())
+    }
+
+    fn pop_front(&mut self) -> Option<SlotRef> {
+        let (first, last) = self.ends?;
+        self.ends = first.slot().next.take().map(|second| (second, last));
+        Some(first)
+    }
+}
+
+impl SlotList {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = SlotRef> {
+        std::iter::successors(self.ends.map(|(first, _)| first), |s| s.slot().next.get())
+    }
+}
+
+/// A list to which any thread adds, and from which a thread takes all at once.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    last: AtomicPtr<Node>,
+}
+
+impl Inbox {
+    /// Adds a task.
+    #[inline]
+    pub(crate) fn push(&self, task: TaskRef) {
+        let mut last = self.last.load(Ordering::Relaxed);
+        loop {
+            task.next().set(NonNull::new(last).map(TaskRef));
+            // Release: the task is seen by who takes it. SeqCst: see `Shared::submitted` in the pool.
+            match self.last.compare_exchange_weak(last, task.0.as_ptr(), Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => last = now,
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.last.load(Ordering::SeqCst).is_null()
+    }
+
+    /// Takes all tasks, oldest first.
+    pub(crate) fn take(&self) -> impl Iterator<Item = TaskRef> {
+        // Acquire: pairs with the push.
+        let mut at = NonNull::new(self.last.swap(ptr::null_mut(), Ordering::Acquire)).map(TaskRef);
+        let mut oldest = None;
+        while let Some(task) = at {
+            at = task.next().replace(oldest);
+            oldest = Some(task);
+        }
+        std::iter::from_fn(move || {
+            let task = oldest?;
+            oldest = task.next().take();
+            Some(task)
+        })
+    }
+}
+
+/// A first-in first-out list of tasks, linked through them.
+#[derive(Default)]
+pub(crate) struct TaskList {
+    ends: Option<(TaskRef, TaskRef)>,
+}
+
+impl TaskList {
+    #[inline]
+    pub(crate) fn push(&mut self, task: TaskRef) {
+        task.next().set(None);
+        self.ends = Some(match self.ends {
+            None => (task, task),
+            Some((first, last)) => {
+                last.next().set(Some(task));
+                (first, task)
+            }
+        });
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<TaskRef> {
+        let (first, last) = self.ends?;
+        self.ends = first.next().take().map(|second| (second, last));
+        Some(first)
+    }
+}
+
+// SAFETY: tasks are Send.
+unsafe impl Send for TaskList {}
