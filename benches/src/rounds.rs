@@ -101,6 +101,9 @@ pub struct Turn {
     pub args: Vec<OsString>,
 }
 
+/// Makes results of samples, or says why it cannot.
+pub type Digest = fn(Vec<Sample>) -> Result<Vec<Sample>>;
+
 /// What is the same for all turns.
 pub struct Rounds<'a> {
     /// Number of rounds.
@@ -110,7 +113,7 @@ pub struct Rounds<'a> {
     /// A turn that takes longer has failed.
     pub limit: Duration,
     /// Makes results of what a contender measured in one turn.
-    pub digest: fn(Vec<Sample>) -> Vec<Sample>,
+    pub digest: Digest,
 }
 
 impl Rounds<'_> {
@@ -133,13 +136,10 @@ impl Rounds<'_> {
                     let (label, name) = (contender.label(), setting.name());
                     eprintln!("{title}, {name}, round {}/{}: {label}", round + 1, self.reps);
                     let watch = Watch::start();
-                    match contender.run(*setting, args, self.limit) {
-                        Ok(samples) => {
-                            let others = watch.others();
-                            for sample in (self.digest)(samples) {
-                                results.add(contender, *setting, &sample, others);
-                            }
-                        }
+                    let samples = contender.run(*setting, args, self.limit);
+                    let others = watch.others();
+                    match samples.and_then(self.digest) {
+                        Ok(samples) => samples.iter().for_each(|s| results.add(contender, *setting, s, others)),
                         Err(e) => {
                             out[at] = true;
                             results.failures.push(format!("{label} ({title}, {name}): {e}"));
@@ -181,7 +181,7 @@ mod tests {
         let turns = [turn(line), turn("echo broken >&2; exit 1")];
         let mut results = Results::default();
         let limit = Duration::from_secs(10);
-        let rounds = Rounds { reps: 3, settings: &[Setting::Free], limit, digest: |s| s };
+        let rounds = Rounds { reps: 3, settings: &[Setting::Free], limit, digest: Ok };
         rounds.run("test", &turns, &mut results).unwrap();
         assert_eq!(results.rows.len(), 1);
         assert_eq!(results.rows[0].values, [1.0; 3]);

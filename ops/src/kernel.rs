@@ -223,6 +223,14 @@ impl<'a> KernelCtx<'a> {
         Ok(unsafe { view.as_mut_slice() })
     }
 
+    /// Whether an input and a wanted output share memory: where an operator has several in-place pairs, which of them to
+    /// ask [`pair`](Self::pair) for.
+    #[must_use]
+    pub fn shares(&self, i: usize, o: usize) -> bool {
+        let (input, output) = (self.inputs.get(i), self.outputs.get(o).and_then(Option::as_ref));
+        input.zip(output).is_some_and(|(input, output)| input.overlaps(output))
+    }
+
     /// An input and the output that may share its memory.
     ///
     /// # Errors

@@ -162,8 +162,8 @@ inline std::atomic<int> gate{0};   // 2 the first task is to come, 1 it waits, 0
 
 inline void hold_up() {
   int expected = 2;
-  if (!gate.compare_exchange_strong(expected, 1)) return;
-  while (gate.load() == 1) std::this_thread::sleep_for(std::chrono::microseconds(50));
+  if (gate.compare_exchange_strong(expected, 1))
+    while (gate.load() == 1) std::this_thread::yield();
 }
 
 inline double resident_bytes() {
@@ -177,22 +177,23 @@ inline double resident_bytes() {
 inline void pending(const Named& named, const std::string& variant) {
   auto program = prepare(named.workload, variant);
   double tasks = named.workload.tasks, bytes = 0, seconds = 0;
-  for (int round = 0; round < 2; ++round) {   // memory from the first, time from the second
+  int rounds = std::max(1.0, 2e5 / tasks);
+  for (int round = 0; round <= rounds; ++round) {   // memory from the first, time from the others
     gate = 2;
     hook = hold_up;
-    double before = resident_bytes();
+    double before = round == 0 ? resident_bytes() : 0;
     auto start = Clock::now();
     program->submit();
-    seconds = seconds_since(start);
+    double pushing = seconds_since(start);
     if (round == 0) bytes = resident_bytes() - before;
     start = Clock::now();
     gate = 0;
     program->wait();
-    seconds += seconds_since(start);
+    if (round > 0) seconds += pushing + seconds_since(start);
     hook = nullptr;
     program->clear();
   }
-  emit(named.name, "ns/task", seconds / tasks * 1e9);
+  emit(named.name, "ns/task", seconds / tasks / rounds * 1e9);
   emit(named.name, "bytes/task", bytes / tasks);
 }
 

@@ -1,6 +1,7 @@
 //! The minimum effective task granularity of Task Bench (Slaughter et al., 2020): how long tasks must be at least for half of
 //! the machine's time to go into their bodies.
 
+use crate::Result;
 use crate::contender::Sample;
 
 /// The efficiency that counts as effective.
@@ -10,14 +11,20 @@ const EFFECTIVE: f64 = 0.5;
 pub const ITERATIONS: [u64; 13] = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131_072, 196_608];
 
 /// Makes one sample in µs of the efficiencies at different grains.
-pub fn digest(samples: Vec<Sample>) -> Vec<Sample> {
-    let Some(first) = samples.first().cloned() else { return samples };
+///
+/// # Errors
+/// When not even the longest bodies are effective.
+pub fn digest(samples: Vec<Sample>) -> Result<Vec<Sample>> {
     let mut points: Vec<(f64, f64)> = samples.iter().filter_map(|s| Some((s.grain_us?, s.value))).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let metg = smallest_effective(&points);
-    metg.map(|value| Sample { unit: "us (METG 50 %)".to_string(), value, grain_us: None, ..first })
-        .into_iter()
-        .collect()
+    let first = samples.into_iter().next();
+    let (Some(first), Some((longest, efficiency))) = (first, points.last()) else {
+        return Err("no efficiency was measured".into());
+    };
+    let value = smallest_effective(&points).ok_or_else(|| {
+        format!("bodies of {longest:.0} µs have an efficiency of {efficiency:.2}, wanted {EFFECTIVE} at some length")
+    })?;
+    Ok(vec![Sample { unit: "us (METG 50 %)".to_string(), value, grain_us: None, ..first }])
 }
 
 /// The grain from which on all are effective, between two grains on the straight line through their logarithms. The smallest
@@ -50,6 +57,6 @@ mod tests {
         assert_eq!(smallest_effective(&[(1.0, 0.2), (2.0, 0.4)]), None);
         // A dip later on counts.
         assert!(smallest_effective(&[(1.0, 0.6), (2.0, 0.4), (4.0, 0.8)]).unwrap() > 2.0);
-        assert_eq!(digest(Vec::new()), []);
+        assert!(digest(Vec::new()).is_err());
     }
 }

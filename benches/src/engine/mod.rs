@@ -11,9 +11,8 @@ mod workload;
 
 pub use subject::{SubjectArgs, subject};
 
-use crate::contender::Sample;
 use crate::paths::TemporaryFolder;
-use crate::rounds::{Results, Rounds, Turn};
+use crate::rounds::{Digest, Results, Rounds, Turn};
 use crate::setting::Setting;
 use crate::{Common, Result, report};
 use clap::ValueEnum;
@@ -101,12 +100,12 @@ impl Table<'_> {
         }
         let all = [Setting::Free, Setting::Pinned, Setting::Busy];
         let settings = if self.args.setting.is_empty() { &all[..] } else { &self.args.setting };
-        self.rounds(settings, |s| s).run("throughput", &turns, &mut self.results)
+        self.rounds(settings, Ok).run("throughput", &turns, &mut self.results)
     }
 
     fn latency(&mut self) -> Result<()> {
         let turns = self.turns(|e| e.has_own_workers, &["latency".into()]);
-        self.rounds(&[Setting::Free], |s| s).run("latency", &turns, &mut self.results)
+        self.rounds(&[Setting::Free], Ok).run("latency", &turns, &mut self.results)
     }
 
     fn pending(&mut self) -> Result<()> {
@@ -116,7 +115,7 @@ impl Table<'_> {
             let arg = self.files.named(&name, tasks, || Workload::pending(tasks))?;
             let args = ["pending".into(), arg];
             let turns = self.turns(|e| tasks <= e.most_pending, &args);
-            self.rounds(&[Setting::Free], |s| s).run(&name, &turns, &mut self.results)?;
+            self.rounds(&[Setting::Free], Ok).run(&name, &turns, &mut self.results)?;
             tasks = tasks.saturating_mul(10);
         }
         Ok(())
@@ -136,7 +135,7 @@ impl Table<'_> {
         self.entrants.iter().filter(|e| suits(e)).map(turn).collect()
     }
 
-    fn rounds<'s>(&self, settings: &'s [Setting], digest: fn(Vec<Sample>) -> Vec<Sample>) -> Rounds<'s> {
+    fn rounds<'s>(&self, settings: &'s [Setting], digest: Digest) -> Rounds<'s> {
         Rounds { reps: self.args.common.reps, settings, limit: Duration::from_secs(300), digest }
     }
 }

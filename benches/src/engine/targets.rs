@@ -99,11 +99,11 @@ fn pending(rows: &[Row]) -> Vec<Verdict> {
         let cheapest = costs.iter().copied().min_by(f64::total_cmp);
         let dearest = costs.iter().copied().max_by(f64::total_cmp);
         if let (Some(theirs), Some(ours), true) = (cheapest, dearest, costs.len() > 1) {
-            let what = format!("pending tasks, {workers} workers: dearest ns/task over cheapest");
+            let what = format!("pending tasks, {workers} worker(s): dearest ns/task over cheapest");
             out.push(Verdict { what, ours, theirs, ratio: ours / theirs, wanted: Bound::AtMost(FLATNESS) });
         }
         if let Some(ours) = of("bytes/task").last().copied() {
-            let what = format!("pending tasks, {workers} workers: bytes/task over {PENDING_BYTES}");
+            let what = format!("pending tasks, {workers} worker(s): bytes/task over {PENDING_BYTES}");
             let (theirs, ratio) = (PENDING_BYTES, ours / PENDING_BYTES);
             out.push(Verdict { what, ours, theirs, ratio, wanted: Bound::AtMost(1.0) });
         }

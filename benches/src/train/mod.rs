@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
         };
         let turns: Vec<Turn> = contenders.iter().map(turn).collect();
         let limit = Duration::from_secs_f64(180.0 + 10.0 * args.seconds.clamp(0.0, 1e6));
-        let rounds = Rounds { reps: args.common.reps, settings: &[Setting::Free], limit, digest: |s| s };
+        let rounds = Rounds { reps: args.common.reps, settings: &[Setting::Free], limit, digest: Ok };
         rounds.run(network, &turns, &mut results)?;
     }
     report::finish(&args.common, "train", &results, &verdicts(&results.rows), &missing)

@@ -29,7 +29,6 @@ mod run_ahead;
 mod runtime;
 pub mod schedule;
 mod score;
-mod scratch;
 pub mod states;
 mod updater;
 pub mod zoo;

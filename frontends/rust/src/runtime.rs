@@ -20,6 +20,6 @@ pub fn runtime(cpus: usize) -> Result<Runtime> {
 pub fn registry() -> Result<Registry> {
     let mut registry = Registry::new();
     registry.install(defs::provider())?;
-    registry.install(crate::scratch::provider())?;
+    registry.install(varflow_cpu::provider())?;
     Ok(registry)
 }

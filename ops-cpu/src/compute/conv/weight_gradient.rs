@@ -8,7 +8,7 @@
 
 use super::direct::{Cover, Tables, plane, table_len};
 use super::{Conv, padded};
-use crate::arch::tile::{Cut, dot_step};
+use crate::arch::tile::{Cut, dot_step, lane_sums};
 use crate::arch::{Job, LANES, Lanes};
 use crate::compute::float::Float;
 use crate::compute::par::{Claims, Par, Parts, Shared, Split, each_part};
@@ -264,12 +264,6 @@ impl<T: Float, const M: usize, const N: usize> Job<T> for Tile<T, M, N> {
                 });
             }
         }
-        let mut out = [[T::ZERO; N]; M];
-        for (out, sums) in out.iter_mut().zip(&sums) {
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = sum.sum();
-            }
-        }
-        out
+        lane_sums(T::ZERO, &sums)
     }
 }

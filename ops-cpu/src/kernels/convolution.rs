@@ -1,0 +1,58 @@
+//! `Convolution` and its gradients.
+
+use super::dtype::Real;
+use super::par::Workers;
+use crate::compute::Conv;
+use varflow_ops::defs::convolution_window;
+use varflow_ops::{Error, Kernel, KernelCall, KernelCtx, Result, TensorDesc, WithWorkspace};
+
+fn geometry(call: &KernelCall<'_>, data: &TensorDesc) -> Result<Conv> {
+    let window = convolution_window(call.params)?;
+    let &[samples, channels, ref lens @ ..] = data.shape.dims() else {
+        return Err(Error::Shape(format!("data has shape {}, wanted batch, channel and 1 to 3 axes", data.shape)));
+    };
+    let (filters, groups) = (call.params.usize("num_filter"), call.params.usize("num_group"));
+    let (kernel, stride, dilate, pad) = (&window.kernel, &window.stride, &window.dilate, &window.pad);
+    Ok(Conv::new(samples, channels, lens, filters, kernel, stride, dilate, pad, groups)?)
+}
+
+/// The workspace; none is an empty one.
+fn workspace<'a, T: Real>(ctx: &mut KernelCtx<'a>, len: usize) -> Result<&'a mut [T]> {
+    if len == 0 { Ok(&mut []) } else { ctx.workspace() }
+}
+
+pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
+    let conv = geometry(call, &call.inputs[0])?;
+    let has_bias = !call.params.bool("no_bias");
+    let len = conv.forward_workspace_len::<T>();
+    let run = move |ctx: &mut KernelCtx<'_>| {
+        let (par, workspace) = (Workers::of(ctx), workspace::<T>(ctx, len)?);
+        let (data, weight) = (ctx.input(0)?, ctx.input(1)?);
+        let bias = if has_bias { Some(ctx.input(2)?) } else { None };
+        Ok(conv.forward(&par, data, weight, bias, ctx.output(0)?, workspace)?)
+    };
+    Ok(Box::new(WithWorkspace { bytes: len * size_of::<T>(), run }))
+}
+
+pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
+    let conv = geometry(call, &call.inputs[1])?;
+    let has_bias = !call.params.bool("no_bias");
+    let by_data = if call.wanted[0] { conv.backward_data_workspace_len::<T>() } else { 0 };
+    let by_weight = if call.wanted[1] { conv.backward_weight_workspace_len::<T>() } else { 0 };
+    let len = by_data.max(by_weight);
+    let run = move |ctx: &mut KernelCtx<'_>| {
+        let (par, workspace) = (Workers::of(ctx), workspace::<T>(ctx, len)?);
+        let out_grad = ctx.input(0)?;
+        if ctx.is_wanted(0) {
+            conv.backward_data(&par, ctx.input(2)?, out_grad, ctx.output(0)?, workspace)?;
+        }
+        if ctx.is_wanted(1) {
+            conv.backward_weight(&par, ctx.input(1)?, out_grad, ctx.output(1)?, workspace)?;
+        }
+        if has_bias && ctx.is_wanted(2) {
+            conv.backward_bias(&par, out_grad, ctx.output(2)?)?;
+        }
+        Ok(())
+    };
+    Ok(Box::new(WithWorkspace { bytes: len * size_of::<T>(), run }))
+}

@@ -1,0 +1,44 @@
+//! Every kernel, through operators and tensors: against oracles, against central differences, in place and not, on one
+//! worker and on several.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod errors;
+mod examples;
+mod gradient;
+mod graph;
+mod layers;
+mod oracle;
+mod softmax;
+mod uniform;
+mod usage;
+
+use std::sync::{LazyLock, Once};
+use std::time::Duration;
+use varflow_engine::Engine;
+use varflow_ops::{Attrs, Registry, defs};
+
+/// The built-in operators and the kernels of this crate.
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+    let mut registry = Registry::new();
+    registry.install(defs::provider()).unwrap();
+    registry.install(varflow_cpu::provider()).unwrap();
+    registry
+});
+
+fn attrs(pairs: &[(&str, &str)]) -> Attrs {
+    pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+}
+
+/// An engine of so many workers, 0 for one that runs tasks where they are pushed. Under a deadline: a wait that never
+/// ends fails the whole run instead of hanging it.
+fn engine(workers: usize) -> Engine {
+    static DEADLINE: Once = Once::new();
+    DEADLINE.call_once(|| {
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_secs(100));
+            eprintln!("the tests take more than 100 seconds");
+            std::process::exit(1);
+        });
+    });
+    if workers == 0 { Engine::serial() } else { Engine::builder().cpu_workers(workers).build().unwrap() }
+}
