@@ -92,7 +92,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value = "sgd", value_parser = ["sgd"])]
     pub(crate) optimizer: String,
     /// Momentum.
-    #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
+    #[arg(long, default_value_t = 0.7, value_parser = not_negative)]
     pub(crate) mom: f64,
     /// Weight decay, on weights and not on biases.
     #[arg(long, default_value_t = 0.0, value_parser = not_negative)]

@@ -101,7 +101,7 @@ fn checkpoints() {
     refused(&strs(&score("1")), 1, &["net-0001.params", "byte"]);
     fs::write(&params, &good).unwrap();
     let resume = ["--num-epochs", "2", "--model-prefix", &prefix, "--load-epoch", "1"];
-    train_refused(&folder, &[&resume[..], &["--mom", "0.9"]].concat(), 1, &["sgd_update", "sgd_mom_update"]);
+    train_refused(&folder, &[&resume[..], &["--mom", "0"]].concat(), 1, &["sgd_update", "sgd_mom_update"]);
     fs::write(folder.path("net-0001.states"), "junk").unwrap();
     train_refused(&folder, &resume, 1, &["net-0001.states", "no file of optimizer states"]);
 }

@@ -47,7 +47,7 @@ impl Loaded {
 
     /// Sets the parameters if the arrays fit, each of them.
     pub(crate) fn set(&self, params: &[Param]) -> Result<()> {
-        let fitted = params::set_all(params, self.arrays.clone());
+        let fitted = params::set_all(params, &self.arrays);
         fitted.map_err(|e| e.at(format!("checkpoint {} does not fit the network", self.path.display())))
     }
 }

@@ -22,7 +22,7 @@ pub struct Fit<'a> {
     begin_epoch: Option<u64>,
     optimizer: Arc<dyn Optimizer>,
     initializer: Box<dyn Initializer>,
-    seed: u64,
+    seed: Option<u64>,
     metrics: Metrics,
     eval: Option<&'a mut dyn DataIter>,
     checkpoint: Option<(String, u64)>,
@@ -42,7 +42,7 @@ impl<'a> Fit<'a> {
             begin_epoch: None,
             optimizer: Arc::new(Sgd::new(0.01)),
             initializer: Box::new(Xavier::magnitude(2.0)),
-            seed: 0,
+            seed: None,
             metrics: Metrics::default(),
             eval: None,
             checkpoint: None,
@@ -74,11 +74,11 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Sets the seed of initial values and of operators that draw random numbers. A module loaded from a checkpoint keeps
-    /// the seed of its run.
+    /// Sets the seed of initial values and of operators that draw random numbers; unless set, that of the run whose
+    /// checkpoint the module was loaded from, else 0.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.seed = Some(seed);
         self
     }
 
@@ -165,7 +165,8 @@ impl Module {
     pub fn fit(&mut self, train: &mut dyn DataIter, mut fit: Fit<'_>) -> Result<Ending> {
         let inputs = described(train);
         self.bind(&borrowed(&inputs))?;
-        self.init(&*fit.initializer, fit.seed)?;
+        self.set_seed(fit.seed.unwrap_or(self.seed));
+        self.init(&*fit.initializer, self.seed)?;
         if let Some(epoch) = fit.begin_epoch.filter(|e| *e != self.progress.epoch) {
             self.progress = Progress { epoch, ..Progress::default() };
         }

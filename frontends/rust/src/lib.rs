@@ -57,3 +57,10 @@ pub mod prelude {
     pub use varflow_ops::{Batch, DataIter, Shape, Tensor, cpu, gpu};
     pub use varflow_symbol::{Symbol, sym};
 }
+
+/// The book's pages, so that their programs run as tests.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/first-network.md")]
+    struct FirstNetwork;
+}

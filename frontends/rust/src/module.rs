@@ -3,13 +3,12 @@
 use crate::checkpoint::Loaded;
 use crate::init::Initializer;
 use crate::optimizer::Optimizer;
-use crate::params::{Param, role_of};
+use crate::params::{Param, Use, uses};
 use crate::states::{Progress, States};
 use crate::updater::Updater;
 use std::sync::Arc;
 use varflow_ops::{
-    Batch, DType, DataDesc, DataIter, Device, DeviceKind, Error, PartialShape, Result, Runtime, Shape, Tensor,
-    TensorDesc, cpu,
+    Batch, DataDesc, DataIter, Device, DeviceKind, Error, PartialShape, Result, Runtime, Shape, Tensor, cpu,
 };
 use varflow_symbol::{BindOptions, Executor, GradReq, Graph, Symbol, infer_shapes};
 
@@ -29,6 +28,8 @@ pub struct Module {
     pub(crate) runtime: Runtime,
     pub(crate) symbol: Symbol,
     graph: Graph,
+    /// How each node of the graph is used.
+    uses: Vec<Use>,
     params: Vec<Param>,
     /// Whether the parameters have values.
     pub(crate) is_set: bool,
@@ -62,6 +63,7 @@ impl Module {
         Ok(Module {
             runtime: runtime.clone(),
             symbol,
+            uses: uses(&graph),
             graph,
             params: Vec::new(),
             is_set: false,
@@ -100,15 +102,12 @@ impl Module {
         let is_input = |name: &str| inputs.iter().any(|(n, _)| *n == name);
         let mut params = Vec::new();
         for (node, variable) in self.graph.nodes.iter().enumerate().filter(|(_, n)| n.op.is_none()) {
-            if is_input(&variable.name) || role_of(&self.graph, node) == "label" {
+            let (used, shape) = (&self.uses[node], &shapes[node][0]);
+            if is_input(&variable.name) || used.role == "label" {
                 continue;
             }
-            let shape = &shapes[node][0];
             match self.params.iter().find(|p| p.name == variable.name) {
-                None => {
-                    let desc = TensorDesc::new(shape.clone(), DType::F32);
-                    params.push(Param::new(&self.runtime.engine, &self.graph, node, &desc)?);
-                }
+                None => params.push(Param::new(&self.runtime.engine, variable, used, shape)?),
                 Some(param) if param.tensor.shape() == shape => params.push(param.clone()),
                 Some(param) => {
                     let (name, is) = (&param.name, param.tensor.shape());
@@ -174,6 +173,13 @@ impl Module {
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Sets the seed of random operators in executors yet to be bound, and so binds the training one anew.
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        if self.seed != seed {
+            (self.seed, self.train) = (seed, None);
+        }
     }
 
     /// Chooses the optimizer and binds the network for training with batches of these inputs. States that a checkpoint

@@ -3,7 +3,7 @@
 use crate::init::{self, Initializer, Target};
 use std::collections::BTreeMap;
 use varflow_engine::Engine;
-use varflow_ops::{DType, Error, Result, Shape, Tensor, TensorDesc};
+use varflow_ops::{DType, Error, Result, Shape, Tensor};
 use varflow_symbol::{Graph, HostArray, Node};
 
 /// A parameter and what its network says of it.
@@ -32,24 +32,17 @@ impl Param {
         format!("{}:{}", if self.is_auxiliary { "aux" } else { "arg" }, self.name)
     }
 
-    /// Makes the parameter that `node` of `graph` stands for, of zeroes.
-    pub(crate) fn new(engine: &Engine, graph: &Graph, node: usize, desc: &TensorDesc) -> Result<Param> {
-        let variable = &graph.nodes[node];
-        if desc.dtype != DType::F32 {
-            let text = format!("parameter {} has dtype {}, wanted float32", variable.name, desc.dtype);
-            return Err(Error::DType(text));
-        }
-        let role = role_of(graph, node);
-        let is_auxiliary = graph.auxiliaries().contains(&node);
-        let decays = role == "weight" || role == "gamma";
+    /// Makes the parameter that a variable in this use stands for, of zeroes.
+    pub(crate) fn new(engine: &Engine, variable: &Node, used: &Use, shape: &Shape) -> Result<Param> {
+        let decays = matches!(used.role.as_str(), "weight" | "gamma");
         Ok(Param {
-            tensor: Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?,
+            tensor: Tensor::zeros(engine, shape.clone(), DType::F32)?,
             lr_mult: multiplier(variable, "__lr_mult__", 1.0)?,
             wd_mult: multiplier(variable, "__wd_mult__", f64::from(u8::from(decays)))?,
             init: variable.attrs.get("__init__").cloned(),
             name: variable.name.clone(),
-            role,
-            is_auxiliary,
+            role: used.role.clone(),
+            is_auxiliary: used.is_auxiliary,
         })
     }
 
@@ -72,16 +65,29 @@ impl Param {
     }
 }
 
-/// The name of the operator input that a variable feeds; of several, the first.
-pub(crate) fn role_of(graph: &Graph, node: usize) -> String {
-    for consumer in &graph.nodes {
-        let Some(place) = consumer.inputs.iter().position(|e| e.node == node) else { continue };
-        let Some(op) = &consumer.op else { continue };
-        let mut names = op.inputs(&consumer.params);
-        names.extend(op.auxiliaries(&consumer.params));
-        return names.get(place).cloned().unwrap_or_default();
+/// How a variable is used by the first operator that reads it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Use {
+    /// The name of the operator's input; empty if nobody reads it.
+    pub(crate) role: String,
+    is_auxiliary: bool,
+}
+
+/// The use of every node.
+pub(crate) fn uses(graph: &Graph) -> Vec<Use> {
+    let mut uses = vec![Use::default(); graph.nodes.len()];
+    for node in &graph.nodes {
+        let Some(op) = &node.op else { continue };
+        let inputs = op.inputs(&node.params);
+        let num_inputs = inputs.len();
+        let names = inputs.into_iter().chain(op.auxiliaries(&node.params));
+        for (i, (entry, name)) in node.inputs.iter().zip(names).enumerate() {
+            if uses[entry.node].role.is_empty() {
+                uses[entry.node] = Use { role: name, is_auxiliary: i >= num_inputs };
+            }
+        }
     }
-    String::new()
+    uses
 }
 
 fn multiplier(variable: &Node, key: &str, default: f64) -> Result<f64> {
@@ -93,21 +99,22 @@ fn multiplier(variable: &Node, key: &str, default: f64) -> Result<f64> {
 }
 
 /// Checks that arrays from a file are exactly the parameters, each of its shape, and sets them. Nothing is set on an error.
-pub(crate) fn set_all(params: &[Param], mut arrays: BTreeMap<String, HostArray>) -> Result<()> {
-    let mut values = Vec::with_capacity(params.len());
+pub(crate) fn set_all(params: &[Param], arrays: &BTreeMap<String, HostArray>) -> Result<()> {
+    let mut values = BTreeMap::new();
     for param in params {
         let key = param.key();
-        let array = arrays.remove(&key).ok_or_else(|| {
+        let array = arrays.get(&key).ok_or_else(|| {
             Error::Data(format!("it has no array {key}, which the network needs, of shape {}", param.tensor.shape()))
         })?;
         check_shape(&key, &array.desc.shape, param.tensor.shape())?;
-        values.push(array.to_vec::<f32>().map_err(|e| e.at(key))?);
+        let of_array = array.to_vec::<f32>().map_err(|e| e.at(key.clone()))?;
+        values.insert(key, of_array);
     }
-    if let Some((key, array)) = arrays.first_key_value() {
+    if let Some((key, array)) = arrays.iter().find(|(key, _)| !values.contains_key(*key)) {
         let text = format!("it has an array {key} of shape {}, which the network does not have", array.desc.shape);
         return Err(Error::Data(text));
     }
-    params.iter().zip(values).try_for_each(|(p, v)| p.tensor.set(v))
+    params.iter().try_for_each(|p| values.remove(&p.key()).map_or(Ok(()), |v| p.tensor.set(v)))
 }
 
 /// Checks one array of a file against the network.

@@ -150,17 +150,6 @@ impl Lanes<f32> for Ymm {
         }
     }
     #[inline(always)]
-    fn sum_four([a, b, c, d]: [Self; 4]) -> [f32; 4] {
-        let mut out = [0.0; 4];
-        // SAFETY: as in `ymm!`; `out` has room for four numbers.
-        unsafe {
-            let halves = _mm256_hadd_ps(_mm256_hadd_ps(a.0, b.0), _mm256_hadd_ps(c.0, d.0));
-            let sums = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves));
-            _mm_storeu_ps(out.as_mut_ptr(), sums);
-        }
-        out
-    }
-    #[inline(always)]
     fn apart<J: Job<f32>>(job: J) -> J::Out {
         // `inline(never)` has no effect beside `target_feature`, but a function without the features stays between
         // two functions that have them.

@@ -69,9 +69,6 @@ pub(crate) trait Lanes<T: Copy>: Copy {
     /// Sum of the lanes in the order `((0+4)+(2+6)) + ((1+5)+(3+7))`.
     fn sum(self) -> T;
 
-    /// [`Lanes::sum`] of four vectors, in the order `((0+1)+(2+3)) + ((4+5)+(6+7))`.
-    fn sum_four(vectors: [Self; 4]) -> [T; 4];
-
     /// Runs `job` with these lanes as a function of its own where that helps: registers are then shared out for its
     /// inner loop alone.
     fn apart<J: Job<T>>(job: J) -> J::Out;

@@ -92,24 +92,10 @@ pub(crate) unsafe fn dot<T: Copy, V: Lanes<T>, const M: usize, const N: usize>(
             V::load_first(b.add(j * b_stride + whole), rest)
         });
     }
-    lane_sums(zero, &sums)
-}
-
-/// The sums of the lanes of each vector.
-#[inline(always)]
-pub(crate) fn lane_sums<T: Copy, V: Lanes<T>, const M: usize, const N: usize>(
-    zero: T,
-    vectors: &[[V; N]; M],
-) -> [[T; N]; M] {
     let mut out = [[zero; N]; M];
-    for j in 0..N {
-        for i in (0..M).step_by(4) {
-            // The last vectors of a short column are summed more than once.
-            let at = |k: usize| vectors[(i + k).min(M - 1)][j];
-            let sums = V::sum_four([at(0), at(1), at(2), at(3)]);
-            for (k, sum) in sums.into_iter().enumerate().take(M - i) {
-                out[i + k][j] = sum;
-            }
+    for (out, sums) in out.iter_mut().zip(&sums) {
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = sum.sum();
         }
     }
     out

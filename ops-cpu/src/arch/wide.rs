@@ -124,10 +124,6 @@ macro_rules! wide_lanes {
                 ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
             }
             #[inline(always)]
-            fn sum_four(vectors: [Self; 4]) -> [$t; 4] {
-                vectors.map(|Wide(l)| ((l[0] + l[1]) + (l[2] + l[3])) + ((l[4] + l[5]) + (l[6] + l[7])))
-            }
-            #[inline(always)]
             fn apart<J: Job<$t>>(job: J) -> J::Out {
                 job.run::<Self>()
             }

@@ -1,7 +1,8 @@
 //! Arithmetic with repeated axes and its gradients, against sums over all indices in double precision.
 
-use crate::call::{Array, numbers, run, run_into};
-use crate::index::{flatten_repeated, unflatten};
+use super::dense::{Sum, assert_sums, flatten_repeated, gradients, map, numbers, output, unflatten};
+use super::usage::{Array, How, Use};
+use super::workers;
 use proptest::prelude::*;
 
 type Formula = fn(f64, f64) -> f64;
@@ -44,8 +45,8 @@ fn shapes() -> impl Strategy<Value = [Vec<usize>; 3]> {
 }
 
 /// Away from 0, so that quotients are well conditioned.
-fn operand(seed: u64, shape: &[usize]) -> Array<f32> {
-    numbers(seed, shape).map(|x| x + 1.5 * x.signum())
+fn operand(seed: u64, shape: &[usize]) -> Array {
+    map(&numbers(seed, shape), |x| x + 1.5 * x.signum())
 }
 
 proptest! {
@@ -55,44 +56,46 @@ proptest! {
     fn outputs([l_shape, r_shape, out] in shapes(), seed: u64) {
         let (lhs, rhs) = (operand(seed, &l_shape), operand(!seed, &r_shape));
         for (op, f) in FORWARD {
-            let got = run(op, &[], &[lhs.clone(), rhs.clone()]);
-            prop_assert_eq!(&got.shape, &out);
-            for (i, got) in got.data.iter().enumerate() {
+            let got = output(op, &[], &[&lhs, &rhs]);
+            prop_assert_eq!(got.desc.shape.dims(), &*out);
+            for (i, got) in got.values.iter().enumerate() {
                 let at = unflatten(i, &out);
-                let l = f64::from(lhs.data[flatten_repeated(&at, &l_shape)]);
-                let r = f64::from(rhs.data[flatten_repeated(&at, &r_shape)]);
-                let wanted = f(l, r);
-                prop_assert!((f64::from(*got) - wanted).abs() <= 1e-6 * wanted.abs(), "{op} {at:?}: {got}, wanted {wanted}");
+                let l = lhs.values[flatten_repeated(&at, &l_shape)];
+                let r = rhs.values[flatten_repeated(&at, &r_shape)];
+                prop_assert_eq!(*got, f64::from(f(l, r) as f32), "{} at {:?}", op, at);
             }
         }
     }
 
     #[test]
-    fn gradients([l_shape, r_shape, out] in shapes(), seed: u64) {
+    fn sums_over_repeated_axes([l_shape, r_shape, out] in shapes(), seed: u64) {
         let (lhs, rhs) = (operand(seed, &l_shape), operand(!seed, &r_shape));
         let out_grad = numbers(seed ^ 1, &out);
         for (op, has_operands, terms) in BACKWARD {
-            // The gradients, and the sums of the magnitudes of their terms, which rounding errors are relative to.
-            let mut wanted = [vec![(0.0, 0.0); lhs.data.len()], vec![(0.0, 0.0); rhs.data.len()]];
-            for (i, g) in out_grad.data.iter().enumerate() {
+            let mut wanted = [vec![Sum::default(); lhs.values.len()], vec![Sum::default(); rhs.values.len()]];
+            for (i, g) in out_grad.values.iter().enumerate() {
                 let at = unflatten(i, &out);
                 let places = [flatten_repeated(&at, &l_shape), flatten_repeated(&at, &r_shape)];
-                let terms = terms(f64::from(*g), f64::from(lhs.data[places[0]]), f64::from(rhs.data[places[1]]));
-                for side in 0..2 {
-                    let sum = &mut wanted[side][places[side]];
-                    *sum = (sum.0 + terms[side], sum.1 + terms[side].abs());
-                }
+                let terms = terms(*g, lhs.values[places[0]], rhs.values[places[1]]);
+                (0..2).for_each(|side| wanted[side][places[side]] += terms[side]);
             }
-            let mut inputs = vec![out_grad.clone()];
-            if *has_operands {
-                inputs.extend([lhs.clone(), rhs.clone()]);
-            }
-            let got = run_into(op, &[], &inputs, &[&l_shape, &r_shape]);
-            for (side, got) in got.iter().enumerate() {
-                for (got, (sum, magnitude)) in got.data.iter().zip(&wanted[side]) {
-                    let off = (f64::from(*got) - sum).abs();
-                    prop_assert!(off <= 4e-6 * magnitude, "{op} side {side}: {got}, wanted {sum}");
-                }
+            let inputs: &[_] = if *has_operands { &[&out_grad, &lhs, &rhs] } else { &[&out_grad] };
+            let got = gradients(op, &[], inputs, &[&l_shape, &r_shape]);
+            assert_sums(&got[0], &wanted[0], &(op, "lhs"));
+            assert_sums(&got[1], &wanted[1], &(op, "rhs"));
+        }
+    }
+
+    #[test]
+    fn in_place_of_either([l_shape, r_shape, out] in shapes(), seed: u64) {
+        let engine = workers(0);
+        let inputs = [operand(seed, &l_shape), operand(!seed, &r_shape)];
+        for (op, _) in FORWARD {
+            let usage = Use::new(op, &[], inputs.to_vec());
+            let apart = usage.run(&How::on(&engine)).unwrap();
+            for i in (0..2).filter(|i| inputs[*i].values.len() == out.iter().product()) {
+                let same = usage.run(&How { inplace: Some((i, 0)), ..How::on(&engine) }).unwrap();
+                prop_assert!(same.same_bits(&apart), "{op} in place of input {i}");
             }
         }
     }

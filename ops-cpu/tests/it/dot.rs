@@ -1,6 +1,7 @@
 //! Matrix products and their gradients, against sums in double precision.
 
-use crate::call::{Array, numbers, run, run_into};
+use super::dense::{Sum, assert_sums, gradients, numbers, output};
+use super::usage::Array;
 use proptest::prelude::*;
 
 /// A product whose summed axis has length `k`, and the other axes.
@@ -47,31 +48,21 @@ fn cases() -> impl Strategy<Value = Case> {
     (rest(), rest(), k, any::<[bool; 2]>()).prop_map(|(m, n, k, turned)| Case::new(&m, &n, k, turned))
 }
 
-fn assert_sums(got: &Array<f32>, wanted: &[(f64, f64)], case: &Case) {
-    for (got, (sum, magnitude)) in got.data.iter().zip(wanted) {
-        assert!((f64::from(*got) - sum).abs() <= 4e-6 * magnitude, "{case:?}: {got}, wanted {sum}");
-    }
-}
-
 fn check(case: &Case, seed: u64) {
     let (lhs, rhs) = (numbers(seed, &case.lhs), numbers(!seed, &case.rhs));
-    let mut wanted = vec![(0.0, 0.0); case.sizes().iter().product()];
-    let add = |sum: &mut (f64, f64), a: f32, b: f32| {
-        let term = f64::from(a) * f64::from(b);
-        *sum = (sum.0 + term, sum.1 + term.abs());
-    };
-    case.each(|o, l, r| add(&mut wanted[o], lhs.data[l], rhs.data[r]));
-    let got = run("dot", &case.attributes(), &[lhs.clone(), rhs.clone()]);
+    let sums = |len| vec![Sum::default(); len];
+    let mut wanted = sums(case.sizes().iter().product());
+    case.each(|o, l, r| wanted[o] += lhs.values[l] * rhs.values[r]);
+    let got = output("dot", &case.attributes(), &[&lhs, &rhs]);
     assert_sums(&got, &wanted, case);
 
-    let out_grad = numbers(seed ^ 1, &got.shape);
-    let mut d_lhs = vec![(0.0, 0.0); lhs.data.len()];
-    let mut d_rhs = vec![(0.0, 0.0); rhs.data.len()];
+    let out_grad = numbers(seed ^ 1, got.desc.shape.dims());
+    let (mut d_lhs, mut d_rhs) = (sums(lhs.values.len()), sums(rhs.values.len()));
     case.each(|o, l, r| {
-        add(&mut d_lhs[l], out_grad.data[o], rhs.data[r]);
-        add(&mut d_rhs[r], out_grad.data[o], lhs.data[l]);
+        d_lhs[l] += out_grad.values[o] * rhs.values[r];
+        d_rhs[r] += out_grad.values[o] * lhs.values[l];
     });
-    let got = run_into("_backward_dot", &case.attributes(), &[out_grad, lhs, rhs], &[&case.lhs, &case.rhs]);
+    let got = gradients("_backward_dot", &case.attributes(), &[&out_grad, &lhs, &rhs], &[&case.lhs, &case.rhs]);
     assert_sums(&got[0], &d_lhs, case);
     assert_sums(&got[1], &d_rhs, case);
 }
@@ -94,9 +85,9 @@ fn large_products() {
 
 #[test]
 fn shapes() {
-    let ones = |shape: &[usize]| Array::new(shape, vec![1.0_f32; shape.iter().product()]);
-    let dot = |l: &[usize], r: &[usize]| run("dot", &[], &[ones(l), ones(r)]);
-    assert_eq!(dot(&[3], &[3]), Array::new(&[1], vec![3.0]));
-    assert_eq!(dot(&[2, 3, 4], &[4, 5]), Array::new(&[2, 3, 5], vec![4.0; 30]));
-    assert_eq!(dot(&[2, 3], &[3]), Array::new(&[2], vec![3.0; 2]));
+    let ones = |shape: &[usize]| Array::f64(shape, vec![1.0; shape.iter().product()]);
+    let dot = |l: &[usize], r: &[usize]| output("dot", &[], &[&ones(l), &ones(r)]);
+    assert_eq!(dot(&[3], &[3]), Array::f64(&[1], vec![3.0]));
+    assert_eq!(dot(&[2, 3, 4], &[4, 5]), Array::f64(&[2, 3, 5], vec![4.0; 30]));
+    assert_eq!(dot(&[2, 3], &[3]), Array::f64(&[2], vec![3.0; 2]));
 }

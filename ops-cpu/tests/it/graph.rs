@@ -1,11 +1,11 @@
 //! A use of an operator and the graph of its gradient, with values.
 
 use super::usage::{Array, How, Use};
-use super::{REGISTRY, engine};
+use super::{registry, workers};
+use std::sync::Arc;
 use varflow_ops::{
     Attrs, DType, DTypes, Entry, Gradient, GraphBuilder, Operator, Params, PartialShape, Result, Shapes, TensorDesc,
 };
-use std::sync::Arc;
 
 struct Node {
     /// None for a variable.
@@ -60,7 +60,7 @@ impl Graph {
 
     /// Runs every node, and returns what was run.
     fn evaluate(&mut self) -> Result<Vec<Use>> {
-        let engine = engine(0);
+        let engine = workers(0);
         let mut uses = Vec::new();
         for n in 0..self.0.len() {
             let Some((op, attrs, params)) = self.0[n].op.clone() else { continue };
@@ -79,7 +79,7 @@ impl Graph {
 
 impl GraphBuilder for Graph {
     fn add(&mut self, op: &str, _: &str, attrs: Attrs, inputs: &[Entry]) -> Result<Entry> {
-        let op = REGISTRY.operator(op)?.clone();
+        let op = registry().operator(op)?.clone();
         let params = op.schema().parse(&attrs)?;
         op.check(&params)?;
         let known = vec![(PartialShape::unknown(), None); op.outputs(&params).len()];

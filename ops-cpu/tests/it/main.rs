@@ -2,13 +2,22 @@
 //! worker and on several.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod arithmetic;
+mod broadcast;
+mod cast;
+mod dense;
+mod dot;
 mod errors;
 mod examples;
+mod fill;
 mod gradient;
 mod graph;
 mod layers;
-mod oracle;
+mod random;
+mod reduce;
 mod softmax;
+mod transpose;
+mod typed;
 mod uniform;
 mod usage;
 
@@ -18,20 +27,23 @@ use varflow_engine::Engine;
 use varflow_ops::{Attrs, Registry, defs};
 
 /// The built-in operators and the kernels of this crate.
-static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
-    let mut registry = Registry::new();
-    registry.install(defs::provider()).unwrap();
-    registry.install(varflow_cpu::provider()).unwrap();
-    registry
-});
+fn registry() -> &'static Registry {
+    static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+        let mut registry = Registry::new();
+        registry.install(defs::provider()).unwrap();
+        registry.install(varflow_cpu::provider()).unwrap();
+        registry
+    });
+    &REGISTRY
+}
 
 fn attrs(pairs: &[(&str, &str)]) -> Attrs {
     pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
 }
 
-/// An engine of so many workers, 0 for one that runs tasks where they are pushed. Under a deadline: a wait that never
-/// ends fails the whole run instead of hanging it.
-fn engine(workers: usize) -> Engine {
+/// An engine of so many workers; with 0 tasks run where they are pushed. Under a deadline: a wait that never ends fails
+/// the whole run instead of hanging it.
+fn workers(n: usize) -> Engine {
     static DEADLINE: Once = Once::new();
     DEADLINE.call_once(|| {
         std::thread::spawn(|| {
@@ -40,5 +52,11 @@ fn engine(workers: usize) -> Engine {
             std::process::exit(1);
         });
     });
-    if workers == 0 { Engine::serial() } else { Engine::builder().cpu_workers(workers).build().unwrap() }
+    if n == 0 { Engine::serial() } else { Engine::builder().cpu_workers(n).build().unwrap() }
+}
+
+/// An engine for tests that do not care.
+fn engine() -> &'static Engine {
+    static ENGINE: LazyLock<Engine> = LazyLock::new(|| workers(2));
+    &ENGINE
 }

@@ -1,7 +1,8 @@
 //! Sums and means over axes and their gradients, against sums over all indices in double precision.
 
-use crate::call::{Array, numbers, run, run_into};
-use crate::index::{flatten, unflatten};
+use super::dense::{Sum, assert_sums, flatten, gradients, numbers, output, unflatten};
+use super::typed::run;
+use super::usage::Array;
 use proptest::prelude::*;
 
 #[derive(Debug)]
@@ -81,29 +82,24 @@ proptest! {
         let attributes = case.attributes(turned);
         let data = numbers(seed, &case.shape);
         let (out, _) = case.out();
-        let mut wanted = vec![(0.0, 0.0); out.iter().product()];
-        for (i, x) in data.data.iter().enumerate() {
-            let sum: &mut (f64, f64) = &mut wanted[case.place(i)];
-            *sum = (sum.0 + f64::from(*x), sum.1 + f64::from(x.abs()));
-        }
         for (op, n) in [("sum", 1.0), ("mean", case.count() as f64)] {
-            let got = run(op, &pairs(&attributes), &[data.clone()]);
-            prop_assert_eq!(&got.shape, &out);
-            for (got, (sum, magnitude)) in got.data.iter().zip(&wanted) {
-                let off = (f64::from(*got) - sum / n).abs();
-                prop_assert!(off <= 4e-6 * magnitude / n, "{op} {case:?}: {got}, wanted {}", sum / n);
-            }
+            let mut wanted = vec![Sum::default(); out.iter().product()];
+            data.values.iter().enumerate().for_each(|(i, x)| wanted[case.place(i)] += x / n);
+            let got = output(op, &pairs(&attributes), &[&data]);
+            prop_assert_eq!(got.desc.shape.dims(), &*out);
+            assert_sums(&got, &wanted, &(op, &case));
         }
     }
 
     #[test]
-    fn gradients(case in cases(), seed: u64, turned: bool) {
+    fn repeated_gradients(case in cases(), seed: u64, turned: bool) {
         let attributes = case.attributes(turned);
         let out_grad = numbers(seed, &case.out().0);
-        for (op, n) in [("_backward_sum", 1.0), ("_backward_mean", case.count() as f32)] {
-            let got = run_into(op, &pairs(&attributes), &[out_grad.clone()], &[&case.shape]);
-            for (i, got) in got[0].data.iter().enumerate() {
-                prop_assert_eq!(*got, out_grad.data[case.place(i)] / n, "{} {:?} [{}]", op, case, i);
+        for (op, n) in [("_backward_sum", 1.0), ("_backward_mean", case.count() as f64)] {
+            let got = gradients(op, &pairs(&attributes), &[&out_grad], &[&case.shape]);
+            for (i, got) in got[0].values.iter().enumerate() {
+                let wanted = f64::from((out_grad.values[case.place(i)] / n) as f32);
+                prop_assert_eq!(*got, wanted, "{} {:?} [{}]", op, case, i);
             }
         }
     }
@@ -111,16 +107,16 @@ proptest! {
 
 #[test]
 fn without_axes_everything_is_reduced() {
-    let data = Array::new(&[2, 3], vec![1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    assert_eq!(run("sum", &[], &[data.clone()]), Array::new(&[1], vec![21.0]));
-    assert_eq!(run("mean", &[("axis", "()")], &[data.clone()]), Array::new(&[1], vec![3.5]));
-    assert_eq!(run("sum", &[("axis", "1")], &[data]), Array::new(&[2], vec![6.0, 15.0]));
+    let data = Array::f64(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!(output("sum", &[], &[&data]), Array::f64(&[1], vec![21.0]));
+    assert_eq!(output("mean", &[("axis", "()")], &[&data]), Array::f64(&[1], vec![3.5]));
+    assert_eq!(output("sum", &[("axis", "1")], &[&data]), Array::f64(&[2], vec![6.0, 15.0]));
 }
 
-/// A running sum in float32 would stop growing at 2²⁴.
+/// A running sum in single precision would stop growing at 2²⁴.
 #[test]
 fn long_sums_keep_their_last_places() {
-    let n = 20_000_000;
-    let data = Array::new(&[n], vec![1.0_f32; n]);
-    assert_eq!(run("sum", &[], &[data]).data, [n as f32]);
+    let n = (1 << 24) + 1000;
+    let data = vec![1.0_f32; n];
+    assert_eq!(run::<f32, f32>("sum", &[], &[(&[n], &data)]).1, [n as f32]);
 }

@@ -1,26 +1,23 @@
 //! Axes in another order, against indices, in every dtype.
 
-use crate::call::{Array, run};
-use crate::index::{flatten, unflatten};
+use super::dense::{flatten, unflatten};
+use super::typed::run;
 use half::{bf16, f16};
 use proptest::prelude::*;
 use varflow_ops::Element;
 
 fn check<T: Element>(shape: &[usize], order: &[usize], number: impl Fn(usize) -> T) {
-    let data = Array::new(shape, (0..shape.iter().product()).map(number).collect());
+    let data: Vec<T> = (0..shape.iter().product()).map(number).collect();
     let axes: Vec<_> = order.iter().map(|axis| format!("{axis},")).collect();
-    let got = run("transpose", &[("axes", &format!("({})", axes.concat()))], &[data.clone()]);
-    assert_eq!(got.shape, order.iter().map(|axis| shape[*axis]).collect::<Vec<_>>());
-    for (i, got) in got.data.iter().enumerate() {
-        let at = unflatten(i, &got_shape(shape, order));
+    let axes = format!("({})", axes.concat());
+    let (out, got) = run::<T, T>("transpose", &[("axes", &axes)], &[(shape, &data)]);
+    assert_eq!(out, order.iter().map(|axis| shape[*axis]).collect::<Vec<_>>());
+    for (i, got) in got.iter().enumerate() {
+        let at = unflatten(i, &out);
         let mut from = vec![0; shape.len()];
         at.iter().zip(order).for_each(|(at, axis)| from[*axis] = *at);
-        assert_eq!(*got, data.data[flatten(&from, shape)], "{shape:?} {order:?} {at:?}");
+        assert_eq!(*got, data[flatten(&from, shape)], "{shape:?} {order:?} {at:?}");
     }
-}
-
-fn got_shape(shape: &[usize], order: &[usize]) -> Vec<usize> {
-    order.iter().map(|axis| shape[*axis]).collect()
 }
 
 fn cases() -> impl Strategy<Value = (Vec<usize>, Vec<usize>)> {
@@ -59,6 +56,6 @@ fn every_dtype() {
 
 #[test]
 fn without_axes_the_order_is_turned_round() {
-    let data = Array::new(&[2, 3], vec![1_i32, 2, 3, 4, 5, 6]);
-    assert_eq!(run("transpose", &[], &[data]), Array::new(&[3, 2], vec![1, 4, 2, 5, 3, 6]));
+    let got = run::<i32, i32>("transpose", &[], &[(&[2, 3], &[1, 2, 3, 4, 5, 6])]);
+    assert_eq!(got, (vec![3, 2], vec![1, 4, 2, 5, 3, 6]));
 }

@@ -1,6 +1,6 @@
 //! One use of an operator, with values for its inputs.
 
-use super::{REGISTRY, attrs};
+use super::{attrs, registry};
 use std::sync::Arc;
 use varflow_engine::Engine;
 use varflow_ops::{
@@ -36,7 +36,11 @@ impl Array {
     fn tensor(&self, engine: &Engine) -> Tensor {
         macro_rules! tensor {
             ($t:ty) => {
-                Tensor::from_slice(engine, self.desc.shape.clone(), &self.values.iter().map(|v| *v as $t).collect::<Vec<_>>())
+                Tensor::from_slice(
+                    engine,
+                    self.desc.shape.clone(),
+                    &self.values.iter().map(|v| *v as $t).collect::<Vec<_>>(),
+                )
             };
         }
         match self.desc.dtype {
@@ -140,12 +144,18 @@ impl Ran {
 impl Use {
     /// With outputs as they follow from the inputs.
     pub fn new(op: &str, given: &[(&str, &str)], inputs: Vec<Array>) -> Use {
-        let op = REGISTRY.operator(op).unwrap().clone();
+        let usage = Use::with_outputs(op, given, inputs, Vec::new());
+        let descs: Vec<_> = usage.inputs.iter().map(|a| a.desc.clone()).collect();
+        let outputs = infer_outputs(&*usage.op, &usage.params, "node", &descs).unwrap();
+        Use { outputs, ..usage }
+    }
+
+    /// With given outputs, for operators whose inputs do not determine them.
+    pub fn with_outputs(op: &str, given: &[(&str, &str)], inputs: Vec<Array>, outputs: Vec<TensorDesc>) -> Use {
+        let op = registry().operator(op).unwrap().clone();
         let attrs = attrs(given);
         let params = op.schema().parse(&attrs).unwrap();
         op.check(&params).unwrap();
-        let descs: Vec<_> = inputs.iter().map(|a| a.desc.clone()).collect();
-        let outputs = infer_outputs(&*op, &params, "node", &descs).unwrap();
         Use { op, attrs, params, inputs, outputs }
     }
 
@@ -174,7 +184,7 @@ impl Use {
             wanted: &wanted,
             is_train: how.is_train,
         };
-        let kernel = REGISTRY.kernel(DeviceKind::Cpu, &call)?;
+        let kernel = registry().kernel(DeviceKind::Cpu, &call)?;
         let inputs: Vec<_> = self.inputs.iter().map(|a| a.tensor(how.engine)).collect();
         let mut outputs: Vec<_> = self.outputs.iter().map(|d| Array::garbage(d).tensor(how.engine)).collect();
         if let Some((i, o)) = how.inplace {

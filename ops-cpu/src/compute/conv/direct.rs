@@ -168,14 +168,22 @@ impl Tasks {
         self.samples.parts() * self.pieces.parts()
     }
 
-    fn ranges(self, part: usize) -> (Range<usize>, Range<usize>) {
-        (self.samples.range(part / self.pieces.parts()), self.pieces.range(part % self.pieces.parts()))
+    /// Which of the sample parts a part belongs to, its samples and its pieces. Unless there is a single range of
+    /// pieces, the samples are one.
+    fn ranges(self, part: usize) -> (usize, Range<usize>, Range<usize>) {
+        let (slot, pieces) = (part / self.pieces.parts(), part % self.pieces.parts());
+        (slot, self.samples.range(slot), self.pieces.range(pieces))
+    }
+
+    /// Numbers of padded samples: one for each part of the samples.
+    fn padded_len(self, conv: &Conv) -> usize {
+        self.samples.parts() * padded::sample_len(conv)
     }
 }
 
 pub(super) fn forward_workspace_len<T: Float>(conv: &Conv) -> usize {
     let pieces = conv.groups * Cut::new(conv.filters, TALLEST).tiles();
-    table_len::<T>(conv, 1) + Tasks::new(conv, pieces).parts() * padded::sample_len(conv)
+    table_len::<T>(conv, 1) + Tasks::new(conv, pieces).padded_len(conv)
 }
 
 /// Lengths have been checked; the workspace has [`forward_workspace_len`].
@@ -192,22 +200,29 @@ pub(super) fn forward<T: Float>(
     let cut = Cut::new(conv.filters, TALLEST);
     let tasks = Tasks::new(conv, conv.groups * cut.tiles());
     let padded_len = padded::sample_len(conv);
+    // A sample that several parts share is padded beforehand, others just before they are used.
+    let shared = tasks.pieces.parts() > 1;
+    if shared && conv.is_padded() {
+        padded::write_all(conv, par, x, workspace);
+    }
     let claims = Claims::default();
     let (y, workspace) = (Shared(y.as_mut_ptr()), Shared(workspace.as_mut_ptr()));
     each_part(par, tasks.parts(), &|part| {
         claims.claim(part);
-        let (samples, pieces) = tasks.ranges(part);
-        // SAFETY: each part has a padded sample of its own in the workspace, and is claimed once.
-        let padded = unsafe { std::slice::from_raw_parts_mut(workspace.ptr().add(part * padded_len), padded_len) };
-        padded.fill(T::ZERO);
+        let (slot, samples, pieces) = tasks.ranges(part);
         for sample in samples {
-            let x = &x[sample * conv.input_len()..][..conv.input_len()];
-            let x = if conv.is_padded() {
-                padded::write(conv, x, padded);
-                &*padded
-            } else {
-                x
-            };
+            let mut x = &x[sample * conv.input_len()..][..conv.input_len()];
+            if conv.is_padded() {
+                // SAFETY: each part of the samples has a padded sample in the workspace, which nobody writes to while
+                // parts share it.
+                x = unsafe {
+                    let padded = workspace.ptr().add(slot * padded_len);
+                    if !shared {
+                        padded::write(conv, x, std::slice::from_raw_parts_mut(padded, padded_len));
+                    }
+                    std::slice::from_raw_parts(padded, padded_len)
+                };
+            }
             // SAFETY: `y` has `output_len` numbers a sample.
             let y = unsafe { y.ptr().add(sample * conv.output_len()) };
             T::dispatch(Forward { conv, tables, cut, pieces: pieces.clone(), x, weight, bias, y });
@@ -348,7 +363,7 @@ unsafe fn forward_tile<T: Float, V: Lanes<T>, const M: usize, const N: usize, co
 
 pub(super) fn backward_workspace_len<T: Float>(conv: &Conv) -> usize {
     let pieces = conv.groups * Cut::new(conv.channels, TALLEST).tiles();
-    table_len::<T>(conv, 1) + conv.weight_len() + Tasks::new(conv, pieces).parts() * padded::sample_len(conv)
+    table_len::<T>(conv, 1) + conv.weight_len() + Tasks::new(conv, pieces).padded_len(conv)
 }
 
 /// Lengths have been checked; the workspace has [`backward_workspace_len`].
@@ -372,20 +387,25 @@ pub(super) fn backward_data<T: Float>(
     let (dx, workspace) = (Shared(dx.as_mut_ptr()), Shared(workspace.as_mut_ptr()));
     each_part(par, tasks.parts(), &|part| {
         claims.claim(part);
-        let (samples, pieces) = tasks.ranges(part);
+        let (slot, samples, pieces) = tasks.ranges(part);
         let first_channel = |piece: usize| {
             let group = piece / cut.tiles();
             if group < conv.groups { group * conv.channels + cut.start(piece % cut.tiles()) } else { group * conv.channels }
         };
         let channels = first_channel(pieces.start)..first_channel(pieces.end);
-        // SAFETY: each part has a padded sample of its own in the workspace, and is claimed once.
-        let padded = unsafe { std::slice::from_raw_parts_mut(workspace.ptr().add(part * padded_len), padded_len) };
+        let padded_channels = if conv.is_padded() { channels.start * plane(conv)..channels.end * plane(conv) } else { 0..0 };
+        // SAFETY: each part of the samples has a padded sample in the workspace, of which these channels belong to this
+        // part alone.
+        let padded = unsafe {
+            let start = workspace.ptr().add(slot * padded_len + padded_channels.start);
+            std::slice::from_raw_parts_mut(start, padded_channels.len())
+        };
         for sample in samples {
             let dy = &dy[sample * conv.output_len()..][..conv.output_len()];
             let at = sample * conv.input_len() + channels.start * input_plane;
             // SAFETY: the channels of this sample belong to this part alone.
             let dx = unsafe { std::slice::from_raw_parts_mut(dx.ptr().add(at), channels.len() * input_plane) };
-            let sums = if conv.is_padded() { &mut padded[..channels.len() * plane(conv)] } else { &mut *dx };
+            let sums = if conv.is_padded() { &mut *padded } else { &mut *dx };
             sums.fill(T::ZERO);
             let job =
                 Backward { conv, tables, cut, pieces: pieces.clone(), first_channel: channels.start, packed, dy, sums };

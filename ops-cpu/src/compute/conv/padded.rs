@@ -2,13 +2,14 @@
 
 use super::Conv;
 use crate::compute::float::Float;
+use crate::compute::par::{Par, Parts, Split, each_part};
 
 /// Numbers of one sample with its padding, 0 where there is none to write.
 pub(super) fn sample_len(conv: &Conv) -> usize {
     if conv.is_padded() { conv.groups * conv.channels * conv.padded_input().iter().product::<usize>() } else { 0 }
 }
 
-/// Calls `f` with the start of each row of the sample, and of its place in the padded sample.
+/// Calls `f` with the start of each row of some channels, and of its place in the padded channels.
 fn each_row(conv: &Conv, channels: usize, mut f: impl FnMut(usize, usize)) {
     let [depth, height, width] = conv.input;
     let [padded_depth, padded_height, padded_width] = conv.padded_input();
@@ -23,15 +24,31 @@ fn each_row(conv: &Conv, channels: usize, mut f: impl FnMut(usize, usize)) {
     }
 }
 
-/// Writes the rows of `sample` into `padded`, whose margins are already zero.
-pub(super) fn write<T: Float>(conv: &Conv, sample: &[T], padded: &mut [T]) {
+/// Writes channels and their margins into `padded`.
+pub(super) fn write<T: Float>(conv: &Conv, channels: &[T], padded: &mut [T]) {
     let width = conv.input[2];
-    each_row(conv, conv.groups * conv.channels, |from, to| {
-        padded[to..to + width].copy_from_slice(&sample[from..from + width]);
+    let mut done = 0;
+    each_row(conv, channels.len() / conv.input.iter().product::<usize>(), |from, to| {
+        padded[done..to].fill(T::ZERO);
+        padded[to..to + width].copy_from_slice(&channels[from..from + width]);
+        done = to + width;
+    });
+    padded[done..].fill(T::ZERO);
+}
+
+/// Writes all samples one after the other.
+pub(super) fn write_all<T: Float>(conv: &Conv, par: &dyn Par, x: &[T], padded: &mut [T]) {
+    let (plane, padded_plane) = (conv.input.iter().product::<usize>(), conv.padded_input().iter().product::<usize>());
+    let channels = conv.samples * conv.groups * conv.channels;
+    let split = Split::new(channels, 1, (32 * 1024 / padded_plane).max(1), 64);
+    let parts = Parts::new(padded, split, padded_plane);
+    each_part(par, split.parts(), &|i| {
+        let range = split.range(i);
+        write(conv, &x[range.start * plane..range.end * plane], parts.take(i));
     });
 }
 
-/// Reads `channels` channels back without their margins.
+/// Reads channels back without their margins.
 pub(super) fn read<T: Float>(conv: &Conv, channels: usize, padded: &[T], sample: &mut [T]) {
     let width = conv.input[2];
     each_row(conv, channels, |to, from| {

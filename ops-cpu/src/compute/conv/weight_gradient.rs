@@ -8,13 +8,13 @@
 
 use super::direct::{Cover, Tables, plane, table_len};
 use super::{Conv, padded};
-use crate::arch::tile::{Cut, dot_step, lane_sums};
+use crate::arch::tile::{Cut, dot_step};
 use crate::arch::{Job, LANES, Lanes};
 use crate::compute::float::Float;
 use crate::compute::par::{Claims, Par, Parts, Shared, Split, each_part};
 use std::ops::Range;
 
-/// Vectors that a sum of lanes is made for, at least.
+/// Vectors that a sum of lanes is made for, more or less.
 const BLOCKS_A_SUM: usize = 128;
 /// Numbers of padded samples that a part keeps at a time.
 const MOST_PADDED: usize = 128 * 1024;
@@ -46,7 +46,9 @@ impl Tasks {
         let sums = MOST_SUMS.min(MOST_SUMMED / conv.weight_len()).max(1);
         let samples = Split::new(conv.samples, together, together, sums);
         let parts = (conv.samples * conv.work() / PART).clamp(1, MOST_PARTS);
-        let tiles = Split::new(conv.groups * cut.tiles(), 1, 1, parts / samples.parts());
+        // Each part pads its samples for itself, which a few tiles must be worth.
+        let grain = if conv.is_padded() { 4 } else { 1 };
+        let tiles = Split::new(conv.groups * cut.tiles(), 1, grain, parts / samples.parts());
         Tasks { cut, tiles, samples, together }
     }
 
@@ -96,7 +98,6 @@ pub(super) fn run<T: Float>(
         // SAFETY: these filters of this sum belong to this part alone.
         let sums = unsafe { std::slice::from_raw_parts_mut(target.ptr().add(at), filters.len() * conv.depth()) };
         sums.fill(T::ZERO);
-        padded.fill(T::ZERO);
         let samples = tasks.samples.range(sum);
         for start in samples.clone().step_by(tasks.together) {
             let count = (samples.end - start).min(tasks.together);
@@ -109,12 +110,27 @@ pub(super) fn run<T: Float>(
                 x = &*padded;
             }
             let dy = &dy[start * conv.output_len()..][..count * conv.output_len()];
-            T::dispatch(Products { conv, tables, tasks, tiles: tiles.clone(), count, x, dy, sums });
+            // Blocks of the first `count` samples lead both the whole and the other ones.
+            let whole = 0..tables.whole / tasks.together * count;
+            let others = tables.whole..tables.whole + (tables.blocks() - tables.whole) / tasks.together * count;
+            for (whole, others) in runs(whole, others) {
+                let tiles = tiles.clone();
+                T::dispatch(Products { conv, tables, cut: tasks.cut, tiles, whole, others, x, dy, sums });
+            }
         }
     });
     if partial {
         join(par, conv, tasks, sums, dweight);
     }
+}
+
+/// Blocks that are taken at a time, so that what they touch in a few filters stays in the first-level cache.
+fn runs(whole: Range<usize>, others: Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let count = ((whole.len() + others.len() + BLOCKS_A_SUM / 2) / BLOCKS_A_SUM).max(1);
+    let cut = move |blocks: &Range<usize>, run: usize| {
+        blocks.start + run * blocks.len() / count..blocks.start + (run + 1) * blocks.len() / count
+    };
+    (0..count).map(move |run| (cut(&whole, run), cut(&others, run)))
 }
 
 /// Adds the sums over parts of the batch, in order.
@@ -142,9 +158,11 @@ fn first_filter(conv: &Conv, cut: Cut, tile: usize) -> usize {
 struct Products<'a, T> {
     conv: &'a Conv,
     tables: Tables<'a>,
-    tasks: Tasks,
+    cut: Cut,
     tiles: Range<usize>,
-    count: usize,
+    /// The blocks of eight outputs and the other ones.
+    whole: Range<usize>,
+    others: Range<usize>,
     x: &'a [T],
     dy: &'a [T],
     sums: &'a mut [T],
@@ -156,10 +174,10 @@ impl<T: Float> Job<T> for Products<'_, T> {
     fn run<V: Lanes<T>>(mut self) {
         let depth = self.conv.depth();
         let across = Cut::new(depth, 3);
-        let first = first_filter(self.conv, self.tasks.cut, self.tiles.start);
+        let first = first_filter(self.conv, self.cut, self.tiles.start);
         for tile in self.tiles.clone() {
-            let filter = first_filter(self.conv, self.tasks.cut, tile);
-            let group = tile / self.tasks.cut.tiles();
+            let filter = first_filter(self.conv, self.cut, tile);
+            let group = tile / self.cut.tiles();
             let at = (filter - first) * depth;
             for j in 0..across.tiles() {
                 let weight = across.start(j);
@@ -188,7 +206,7 @@ impl<T: Float> Products<'_, T> {
     ) {
         // SAFETY: as the caller's.
         unsafe {
-            match self.tasks.cut.height(tile % self.tasks.cut.tiles()) {
+            match self.cut.height(tile % self.cut.tiles()) {
                 1 => self.tile::<V, 1, N>(group, filter, weight, at),
                 2 => self.tile::<V, 2, N>(group, filter, weight, at),
                 3 => self.tile::<V, 3, N>(group, filter, weight, at),
@@ -206,64 +224,55 @@ impl<T: Float> Products<'_, T> {
         weight: usize,
         at: usize,
     ) {
-        let Products { conv, tables, tasks, count, .. } = *self;
-        // Blocks of the first `count` samples lead both the whole and the other ones.
-        let (whole, others) = (tables.whole / tasks.together, tables.blocks() / tasks.together);
-        let rest = tables.whole..tables.whole + (others - whole) * count;
-        // SAFETY: the filters and weights exist; offsets of weights added to the start of a block stay inside the
-        // group's channels of the (padded) sample, and a short block reads only as many numbers as it has outputs.
-        let sums = unsafe {
-            let x = self.x.as_ptr().add(group * conv.channels * plane(conv));
-            let mut inputs = [x; N];
-            for (j, input) in inputs.iter_mut().enumerate() {
-                *input = x.add(tables.offsets[weight + j] as usize);
-            }
-            let mut outputs = [self.dy.as_ptr(); M];
-            for (i, output) in outputs.iter_mut().enumerate() {
-                *output = output.add((filter + i) * conv.positions());
-            }
-            let blocks = [0..whole * count, rest].map(|blocks| {
-                (tables.inputs[blocks.clone()].as_ptr(), tables.outputs[blocks.clone()].as_ptr(), blocks.len())
-            });
-            V::apart(Tile { inputs, outputs, blocks, rest: tables.rest })
-        };
-        let depth = conv.depth();
-        for (i, sums) in sums.iter().enumerate() {
-            for (sum, total) in sums.iter().zip(&mut self.sums[at + i * depth..][..N]) {
-                *total += *sum;
-            }
-        }
+        let sums = self.sums[at..].as_mut_ptr();
+        V::apart(Tile::<T, M, N> { products: self, group, filter, weight, sums });
     }
 }
 
-/// Inner products of `M` filters with `N` weights over blocks of eight outputs, and of `rest` outputs.
-struct Tile<T, const M: usize, const N: usize> {
-    inputs: [*const T; N],
-    outputs: [*const T; M],
-    /// Offsets from `inputs` and from `outputs`, and how many.
-    blocks: [(*const u32, *const u32, usize); 2],
-    rest: usize,
+/// Inner products of `M` filters with `N` weights.
+struct Tile<'a, 'b, T, const M: usize, const N: usize> {
+    products: &'a Products<'b, T>,
+    group: usize,
+    filter: usize,
+    weight: usize,
+    sums: *mut T,
 }
 
-impl<T: Float, const M: usize, const N: usize> Job<T> for Tile<T, M, N> {
-    type Out = [[T; N]; M];
+impl<T: Float, const M: usize, const N: usize> Job<T> for Tile<'_, '_, T, M, N> {
+    type Out = ();
     #[inline(always)]
-    fn run<V: Lanes<T>>(self) -> [[T; N]; M] {
-        let Tile { inputs, outputs, blocks: [whole, others], rest } = self;
+    fn run<V: Lanes<T>>(self) {
+        let Products { conv, tables, whole, others, .. } = self.products;
         let mut sums = [[V::splat(T::ZERO); N]; M];
-        // SAFETY: `Products::tile` took the pointers from tables that fit its samples.
+        // SAFETY: the filters and weights exist; offsets of weights added to the start of a block stay inside the
+        // group's channels of the (padded) sample, and a short block reads only as many numbers as it has outputs.
         unsafe {
-            for block in 0..whole.2 {
-                let (input, output) = (*whole.0.add(block) as usize, *whole.1.add(block) as usize);
+            let x = self.products.x.as_ptr().add(self.group * conv.channels * plane(conv));
+            let mut inputs = [x; N];
+            for (j, input) in inputs.iter_mut().enumerate() {
+                *input = x.add(*tables.offsets.as_ptr().add(self.weight + j) as usize);
+            }
+            let mut outputs = [self.products.dy.as_ptr().add(self.filter * conv.positions()); M];
+            for (i, output) in outputs.iter_mut().enumerate() {
+                *output = output.add(i * conv.positions());
+            }
+            let (input, output) = (tables.inputs.as_ptr(), tables.outputs.as_ptr());
+            for block in 0..whole.end {
+                let (input, output) = (*input.add(block) as usize, *output.add(block) as usize);
                 dot_step(&mut sums, |i| V::load(outputs[i].add(output)), |j| V::load(inputs[j].add(input)));
             }
-            for block in 0..others.2 {
-                let (input, output) = (*others.0.add(block) as usize, *others.1.add(block) as usize);
-                dot_step(&mut sums, |i| V::load_first(outputs[i].add(output), rest), |j| {
-                    V::load_first(inputs[j].add(input), rest)
+            for block in others.start..others.end {
+                let (input, output) = (*input.add(block) as usize, *output.add(block) as usize);
+                dot_step(&mut sums, |i| V::load_first(outputs[i].add(output), tables.rest), |j| {
+                    V::load_first(inputs[j].add(input), tables.rest)
                 });
             }
+            let depth = conv.depth();
+            for (i, sums) in sums.iter().enumerate() {
+                for (j, sum) in sums.iter().enumerate() {
+                    *self.sums.add(i * depth + j) += sum.sum();
+                }
+            }
         }
-        lane_sums(T::ZERO, &sums)
     }
 }
