@@ -71,7 +71,11 @@ fn files_hold_one_concept() {
     assert!(files.len() > 50, "found only {} sources", files.len());
     for file in files {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
-        assert!(lines <= MOST_LINES, "{} has {lines} lines, at most {MOST_LINES}: does it hold two concepts?", file.display());
+        assert!(
+            lines <= MOST_LINES,
+            "{} has {lines} lines, at most {MOST_LINES}: does it hold two concepts?",
+            file.display()
+        );
     }
 }
 

@@ -1,9 +1,11 @@
 //! Times whole training steps of LeNet and of an MLP, and their pieces, on one and two threads.
 //!
 //! `cargo run --release -p varflow-cpu --example lenet_step`
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::hint::spin_loop;
+use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Scope;
@@ -11,6 +13,47 @@ use std::time::Instant;
 use varflow_cpu::compute::*;
 
 const BATCH: usize = 64;
+
+/// Numbers that begin on a cache line, as those of an arena do: a vector across two lines takes twice as long to load.
+struct Buffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+impl Buffer {
+    fn zeros(len: usize) -> Buffer {
+        Buffer { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len }
+    }
+
+    fn noise(len: usize, scale: f32) -> Buffer {
+        let mut buffer = Buffer::zeros(len);
+        let mut state = 0x2545_f491_u32;
+        for x in buffer.iter_mut() {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            *x = (state as f32 / u32::MAX as f32 - 0.5) * scale;
+        }
+        buffer
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+}
 
 type Body<'a> = &'a (dyn Fn(usize) + Sync);
 
@@ -110,27 +153,20 @@ impl Pieces {
     }
 }
 
-fn noise(len: usize, scale: f32) -> Vec<f32> {
-    let mut state = 0x2545_f491_u32;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        (state as f32 / u32::MAX as f32 - 0.5) * scale
-    };
-    (0..len).map(|_| next()).collect()
-}
-
 /// Weight, gradient and momentum.
 struct Weight {
-    value: Vec<f32>,
-    gradient: Vec<f32>,
-    momentum: Vec<f32>,
+    value: Buffer,
+    gradient: Buffer,
+    momentum: Buffer,
 }
 
 impl Weight {
     fn new(len: usize, inputs: usize) -> Weight {
-        Weight { value: noise(len, 3.0 / (inputs as f32).sqrt()), gradient: vec![0.0; len], momentum: vec![0.0; len] }
+        Weight {
+            value: Buffer::noise(len, 3.0 / (inputs as f32).sqrt()),
+            gradient: Buffer::zeros(len),
+            momentum: Buffer::zeros(len),
+        }
     }
 
     fn update(&mut self, par: &dyn Par) -> Result<(), Mismatch> {
@@ -146,8 +182,8 @@ struct Dense {
     outputs: usize,
     weight: Weight,
     bias: Weight,
-    y: Vec<f32>,
-    dy: Vec<f32>,
+    y: Buffer,
+    dy: Buffer,
 }
 
 impl Dense {
@@ -158,8 +194,8 @@ impl Dense {
             outputs,
             weight: Weight::new(inputs * outputs, inputs),
             bias: Weight::new(outputs, inputs),
-            y: vec![0.0; BATCH * outputs],
-            dy: vec![0.0; BATCH * outputs],
+            y: Buffer::zeros(BATCH * outputs),
+            dy: Buffer::zeros(BATCH * outputs),
         }
     }
 
@@ -247,11 +283,11 @@ struct Stage {
     pool: Pool,
     weight: Weight,
     bias: Weight,
-    y: Vec<f32>,
-    dy: Vec<f32>,
-    pooled: Vec<f32>,
-    dpooled: Vec<f32>,
-    workspace: Vec<f32>,
+    y: Buffer,
+    dy: Buffer,
+    pooled: Buffer,
+    dpooled: Buffer,
+    workspace: Buffer,
 }
 
 impl Stage {
@@ -268,11 +304,11 @@ impl Stage {
             names,
             weight: Weight::new(conv.weight_len(), channels * 25),
             bias: Weight::new(filters, channels * 25),
-            y: vec![0.0; y_len],
-            dy: vec![0.0; y_len],
-            pooled: vec![0.0; y_len / 4],
-            dpooled: vec![0.0; y_len / 4],
-            workspace: vec![0.0; workspace],
+            y: Buffer::zeros(y_len),
+            dy: Buffer::zeros(y_len),
+            pooled: Buffer::zeros(y_len / 4),
+            dpooled: Buffer::zeros(y_len / 4),
+            workspace: Buffer::zeros(workspace),
             conv,
             pool,
         })
@@ -280,9 +316,7 @@ impl Stage {
 
     fn forward(&mut self, par: &dyn Par, pieces: &mut Pieces, x: &[f32]) {
         let Stage { weight, bias, y, workspace, .. } = self;
-        pieces.time(self.names[0], || {
-            self.conv.forward(par, x, &weight.value, Some(&bias.value), y, workspace)
-        });
+        pieces.time(self.names[0], || self.conv.forward(par, x, &weight.value, Some(&bias.value), y, workspace));
         pieces.time(self.names[1], || {
             unary_in_place(par, Unary::Tanh, y);
             Ok(())
@@ -369,7 +403,7 @@ fn measure(name: &str, steps: usize, mut step: impl FnMut(&mut Pieces)) {
 }
 
 fn main() -> Result<(), Mismatch> {
-    let x = noise(BATCH * 784, 2.0);
+    let x = Buffer::noise(BATCH * 784, 2.0);
     let labels: Vec<f32> = (0..BATCH).map(|i| (i % 10) as f32).collect();
     for width in [1, 2] {
         let par = Spinning::new(width);

@@ -53,8 +53,8 @@ type GetName = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
 /// No driver library, a driver that fails, or no device: the text begins with "no CUDA device".
 pub fn devices() -> Result<Vec<CudaDevice>, Error> {
     // SAFETY: the driver's initialisers are meant to run in any process that loads it.
-    let library = unsafe { Library::new(LIBRARY) }
-        .map_err(|e| Error::NoDriver { library: LIBRARY, reason: e.to_string() })?;
+    let library =
+        unsafe { Library::new(LIBRARY) }.map_err(|e| Error::NoDriver { library: LIBRARY, reason: e.to_string() })?;
     let init: Symbol<'_, Init> = function(&library, "cuInit")?;
     let get_count: Symbol<'_, GetCount> = function(&library, "cuDeviceGetCount")?;
     let get_name: Symbol<'_, GetName> = function(&library, "cuDeviceGetName")?;

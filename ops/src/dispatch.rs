@@ -62,7 +62,8 @@ impl BoundOp {
         }
         let outs = outputs.iter().flatten().chain(&workspace).map(Tensor::var);
         accesses.extend(outs.chain(clobbers).map(|v| (v.clone(), Mode::Overwrite)));
-        let bound = Bound { node: name_hash(name), name: name.into(), kernel, inputs, mutated, outputs, workspace, accesses };
+        let bound =
+            Bound { node: name_hash(name), name: name.into(), kernel, inputs, mutated, outputs, workspace, accesses };
         Ok(BoundOp(Arc::new(bound)))
     }
 
@@ -115,7 +116,8 @@ fn check_overlaps(
     workspace: Option<&Tensor>,
 ) -> Result<()> {
     let inplace = op.inplace(params);
-    let clash = |a: String, b: String| Err(Error::Contract(format!("{a} and {b} share memory, which it does not declare")));
+    let clash =
+        |a: String, b: String| Err(Error::Contract(format!("{a} and {b} share memory, which it does not declare")));
     for (o, out) in outputs.iter().enumerate() {
         let Some(out) = out else { continue };
         for (i, input) in inputs.iter().enumerate() {

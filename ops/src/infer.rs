@@ -95,7 +95,10 @@ impl Shapes {
 
 fn merge(slot: &mut (String, PartialShape), with: &PartialShape, why: &str) -> Result<()> {
     let (name, shape) = slot;
-    shape.merge(with).map(|_| ()).map_err(|e| Error::Shape(format!("{name} {e}{}{why}", if why.is_empty() { "" } else { " " })))
+    shape
+        .merge(with)
+        .map(|_| ())
+        .map_err(|e| Error::Shape(format!("{name} {e}{}{why}", if why.is_empty() { "" } else { " " })))
 }
 
 /// The dtypes of one node's inputs (auxiliary states last) and outputs.
@@ -159,7 +162,8 @@ impl DTypes {
     /// # Errors
     /// When two of them differ.
     pub fn same(&mut self, inputs: &[usize], outputs: &[usize]) -> Result<()> {
-        let known = inputs.iter().find_map(|i| self.inputs[*i]).or_else(|| outputs.iter().find_map(|o| self.outputs[*o]));
+        let known =
+            inputs.iter().find_map(|i| self.inputs[*i]).or_else(|| outputs.iter().find_map(|o| self.outputs[*o]));
         let Some(dtype) = known else { return Ok(()) };
         inputs.iter().try_for_each(|i| self.set_input(*i, dtype))?;
         outputs.iter().try_for_each(|o| self.set_output(*o, dtype))

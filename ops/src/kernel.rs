@@ -241,10 +241,10 @@ impl<'a> KernelCtx<'a> {
             return Ok(Pair::Apart(self.input(i)?, self.output(o)?));
         }
         let others = self.inputs.iter().enumerate().any(|(j, v)| j != i && v.overlaps(to));
-        let others = others || self.outputs.iter().enumerate().any(|(p, v)| {
-            p != o && v.as_ref().is_some_and(|v| v.overlaps(from))
-        });
-        if from.start != to.start || from.desc.len_bytes() != to.desc.len_bytes() || others || self.mutated.contains(&i) {
+        let others = others
+            || self.outputs.iter().enumerate().any(|(p, v)| p != o && v.as_ref().is_some_and(|v| v.overlaps(from)));
+        if from.start != to.start || from.desc.len_bytes() != to.desc.len_bytes() || others || self.mutated.contains(&i)
+        {
             return Err(contract(format!("input {i} and output {o} overlap otherwise than in place")));
         }
         take(&self.taken.0, o, "output")?;
@@ -258,7 +258,8 @@ impl<'a> KernelCtx<'a> {
     /// # Errors
     /// When asked for twice, or the kernel asked for none.
     pub fn workspace<T: Element>(&mut self) -> Result<&'a mut [T]> {
-        let view = self.workspace.take().ok_or_else(|| contract("there is no workspace, or it is taken".to_string()))?;
+        let view =
+            self.workspace.take().ok_or_else(|| contract("there is no workspace, or it is taken".to_string()))?;
         // SAFETY: the task has it alone, it is taken out of the context, and storage is aligned for any element.
         Ok(unsafe { view.as_mut_slice() })
     }

@@ -41,7 +41,8 @@ impl Philox {
     #[must_use]
     pub fn uniform2(&self, index: u64) -> [f64; 2] {
         let [a, b, c, d] = self.block(index);
-        let wide = |hi: u32, lo: u32| ((u64::from(hi) << 32 | u64::from(lo)) >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0);
+        let wide =
+            |hi: u32, lo: u32| ((u64::from(hi) << 32 | u64::from(lo)) >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0);
         [wide(a, b), wide(c, d)]
     }
 

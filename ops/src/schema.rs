@@ -163,7 +163,11 @@ impl Schema {
     pub fn parse(&self, attrs: &Attrs) -> Result<Params> {
         if let Some(name) = attrs.keys().find(|n| !self.has(n) && !n.starts_with("__")) {
             let known: Vec<_> = self.0.iter().map(|p| p.name.as_str()).collect();
-            let known = if known.is_empty() { "there are none".to_string() } else { format!("wanted one of {}", known.join(", ")) };
+            let known = if known.is_empty() {
+                "there are none".to_string()
+            } else {
+                format!("wanted one of {}", known.join(", "))
+            };
             return Err(Error::Param(format!("unknown parameter \"{name}\": {known}")));
         }
         let mut values = Vec::with_capacity(self.0.len());

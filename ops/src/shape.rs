@@ -145,8 +145,8 @@ impl PartialShape {
             self.0 = Some(theirs.clone());
             return Ok(true);
         };
-        let fits = ours.len() == theirs.len()
-            && ours.iter().zip(theirs).all(|(a, b)| a.is_none() || b.is_none() || a == b);
+        let fits =
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a.is_none() || b.is_none() || a == b);
         if !fits {
             return Err(Error::Shape(format!("has shape {self}, wanted {other}")));
         }

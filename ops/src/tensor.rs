@@ -49,7 +49,13 @@ impl Tensor {
         let desc = TensorDesc { shape: shape.into(), dtype };
         let n = desc.shape.checked_len().and_then(|n| n.checked_mul(dtype.size_bytes()));
         let n = n.ok_or_else(|| Error::Shape(format!("a tensor of shape {} is too large", desc.shape)))?;
-        Ok(Tensor { engine: engine.clone(), var: engine.var(), storage: Arc::new(Storage::zeroed(n)?), offset_bytes: 0, desc })
+        Ok(Tensor {
+            engine: engine.clone(),
+            var: engine.var(),
+            storage: Arc::new(Storage::zeroed(n)?),
+            offset_bytes: 0,
+            desc,
+        })
     }
 
     /// A tensor with these elements.

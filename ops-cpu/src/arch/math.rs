@@ -1,6 +1,8 @@
 //! Single-precision functions on lanes, from S. L. Moshier's Cephes library (netlib.org/cephes, files `expf.c`
 //! and `logf.c`): Cody-Waite argument reduction and his minimax polynomials, made free of branches.
 
+#![expect(clippy::excessive_precision, reason = "the digits of the source")]
+
 use super::Lanes;
 
 /// What the polynomials need besides arithmetic.

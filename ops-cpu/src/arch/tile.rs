@@ -80,17 +80,21 @@ pub(crate) unsafe fn dot<T: Copy, V: Lanes<T>, const M: usize, const N: usize>(
     let mut at = 0;
     while at < whole {
         // SAFETY: at + 8 <= len, and the rows exist.
-        dot_step(&mut sums, |i| unsafe { V::load(a.add(i * a_stride + at)) }, |j| unsafe {
-            V::load(b.add(j * b_stride + at))
-        });
+        dot_step(
+            &mut sums,
+            |i| unsafe { V::load(a.add(i * a_stride + at)) },
+            |j| unsafe { V::load(b.add(j * b_stride + at)) },
+        );
         at += LANES;
     }
     if whole < len {
         let rest = len - whole;
         // SAFETY: whole + rest == len, and the rows exist.
-        dot_step(&mut sums, |i| unsafe { V::load_first(a.add(i * a_stride + whole), rest) }, |j| unsafe {
-            V::load_first(b.add(j * b_stride + whole), rest)
-        });
+        dot_step(
+            &mut sums,
+            |i| unsafe { V::load_first(a.add(i * a_stride + whole), rest) },
+            |j| unsafe { V::load_first(b.add(j * b_stride + whole), rest) },
+        );
     }
     let mut out = [[zero; N]; M];
     for (out, sums) in out.iter_mut().zip(&sums) {

@@ -11,7 +11,16 @@ pub(crate) struct Wide<T>([T; LANES]);
 impl<T: Copy> Wide<T> {
     #[inline(always)]
     fn map(self, f: impl Fn(T) -> T) -> Self {
-        Wide([f(self.0[0]), f(self.0[1]), f(self.0[2]), f(self.0[3]), f(self.0[4]), f(self.0[5]), f(self.0[6]), f(self.0[7])])
+        Wide([
+            f(self.0[0]),
+            f(self.0[1]),
+            f(self.0[2]),
+            f(self.0[3]),
+            f(self.0[4]),
+            f(self.0[5]),
+            f(self.0[6]),
+            f(self.0[7]),
+        ])
     }
 
     #[inline(always)]

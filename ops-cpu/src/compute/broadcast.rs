@@ -116,7 +116,12 @@ impl Axes {
             let len_in = |shape: &[usize]| if back <= shape.len() { shape[shape.len() - back] } else { 1 };
             let (a_len, b_len) = (len_in(a_shape), len_in(b_shape));
             if a_len != b_len && a_len != 1 && b_len != 1 {
-                return Err(Mismatch { function: "binary", argument: "length of an axis of b", got: b_len, wanted: a_len });
+                return Err(Mismatch {
+                    function: "binary",
+                    argument: "length of an axis of b",
+                    got: b_len,
+                    wanted: a_len,
+                });
             }
             let len = if a_len == 1 { b_len } else { a_len };
             let a = if a_len == 1 { 0 } else { a_stride };

@@ -27,12 +27,7 @@ impl<'a, T> Matrix<'a, T> {
     }
 
     /// A row-major matrix whose rows begin `row_stride` apart.
-    pub fn strided(
-        data: &'a [T],
-        rows: usize,
-        columns: usize,
-        row_stride: usize,
-    ) -> Result<Matrix<'a, T>, Mismatch> {
+    pub fn strided(data: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Result<Matrix<'a, T>, Mismatch> {
         let end = if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + columns };
         Mismatch::check_at_least("Matrix", "length of data", data.len(), end)?;
         Ok(Matrix { data, rows, columns, row_stride, column_stride: 1 })

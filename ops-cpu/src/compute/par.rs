@@ -144,7 +144,7 @@ mod tests {
                     for i in 0..split.parts() {
                         let range = split.range(i);
                         assert_eq!(range.start, at);
-                        assert!(range.end == total || range.end % unit == 0);
+                        assert!(range.end == total || range.end.is_multiple_of(unit));
                         at = range.end;
                     }
                     assert_eq!(at, total);

@@ -106,8 +106,12 @@ impl Pool {
     }
 
     fn in_pairs(&self) -> bool {
-        self.kind == PoolKind::Max && self.kernel == [1, 2, 2] && self.stride == [1, 2, 2] && self.pad == [0; 3]
-            && self.input[1] % 2 == 0 && self.input[2] % 2 == 0
+        self.kind == PoolKind::Max
+            && self.kernel == [1, 2, 2]
+            && self.stride == [1, 2, 2]
+            && self.pad == [0; 3]
+            && self.input[1].is_multiple_of(2)
+            && self.input[2].is_multiple_of(2)
     }
 
     /// `y` of `planes · output` from `x` of `planes · input`. A window that lies wholly in the padding becomes 0.

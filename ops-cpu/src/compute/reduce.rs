@@ -190,9 +190,10 @@ fn whole<T: Float>(
     let split = Split::new(x.len(), 64, 4 * BLOCK, 64);
     let mut partial = [start; 64];
     let slots = Split::new(split.parts(), 1, 1, split.parts());
-    let parts = Parts::new(&mut partial[..split.parts()], slots, 1);
-    each_part(par, split.parts(), &|i| parts.take(i)[0] = row(&x[split.range(i)], start, take, join));
-    drop(parts);
+    {
+        let parts = Parts::new(&mut partial[..split.parts()], slots, 1);
+        each_part(par, split.parts(), &|i| parts.take(i)[0] = row(&x[split.range(i)], start, take, join));
+    }
     partial[..split.parts()].iter().fold(start, |sum, &part| join(sum, part))
 }
 

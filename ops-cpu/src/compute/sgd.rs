@@ -98,7 +98,9 @@ impl<T: Float> Job<T> for Update<'_, T> {
             // SAFETY: both chunks hold n numbers.
             unsafe {
                 if n == LANES {
-                    keep.mul(V::load(weight.as_ptr())).sub(rule.step(V::load(grad.as_ptr()))).store(weight.as_mut_ptr());
+                    keep.mul(V::load(weight.as_ptr()))
+                        .sub(rule.step(V::load(grad.as_ptr())))
+                        .store(weight.as_mut_ptr());
                 } else {
                     let (w, g) = (V::load_first(weight.as_ptr(), n), V::load_first(grad.as_ptr(), n));
                     keep.mul(w).sub(rule.step(g)).store_first(weight.as_mut_ptr(), n);

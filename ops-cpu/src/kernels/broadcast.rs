@@ -1,4 +1,5 @@
-//! Arithmetic of two tensors that are repeated to one shape, and its gradients.
+//! Arithmetic of two tensors that are repeated to one shape, and its gradients. Operators of `elemwise_binary` are the
+//! case of two tensors of one shape.
 
 use super::dtype::Real;
 use super::par::Workers;

@@ -50,6 +50,7 @@ fn multiply<T: Real>(
     Ok(gemm(&Workers::of(ctx), T::ONE, a, b, T::ZERO, to)?)
 }
 
+/// `output = lhs · rhs`, as matrices.
 pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
     let product = Product::new(call, call.inputs[0].shape.dims(), call.inputs[1].shape.dims());
     Ok(Box::new(move |ctx: &mut KernelCtx<'_>| {

@@ -1,6 +1,6 @@
 //! Every kernel, through operators and tensors: against oracles, against central differences, in place and not, on one
 //! worker and on several.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::type_complexity)]
 
 mod arithmetic;
 mod broadcast;

@@ -30,6 +30,7 @@ fn assert_near(got: &[f64], wanted: &[f64]) {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // callers hand over numbers and words alike
 fn text(value: impl ToString) -> String {
     value.to_string()
 }

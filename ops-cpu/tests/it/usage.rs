@@ -161,7 +161,7 @@ impl Use {
 
     /// The same in another floating-point dtype, with rounded values.
     pub fn cast(&self, dtype: DType) -> Use {
-        let is_float = |d: DType| d.is_float() && self.attrs.get("dtype").is_none();
+        let is_float = |d: DType| d.is_float() && !self.attrs.contains_key("dtype");
         let mut other = self.clone();
         for input in other.inputs.iter_mut().filter(|a| a.desc.dtype.is_float()) {
             *input = input.cast(dtype);

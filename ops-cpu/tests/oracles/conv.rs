@@ -144,11 +144,10 @@ impl Case {
 }
 
 fn axes(rank: usize, longest: usize) -> impl Strategy<Value = Vec<(usize, usize, usize, usize, usize)>> {
-    let axis = (1..=3usize, 1..=3usize, 1..=2usize, 0..=2usize)
-        .prop_flat_map(move |(k, s, d, p)| {
-            let least = (d * (k - 1) + 1).saturating_sub(2 * p).max(1);
-            (least..=least + longest, Just(k), Just(s), Just(d), Just(p))
-        });
+    let axis = (1..=3usize, 1..=3usize, 1..=2usize, 0..=2usize).prop_flat_map(move |(k, s, d, p)| {
+        let least = (d * (k - 1) + 1).saturating_sub(2 * p).max(1);
+        (least..=least + longest, Just(k), Just(s), Just(d), Just(p))
+    });
     proptest::collection::vec(axis, rank)
 }
 

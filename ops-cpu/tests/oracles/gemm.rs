@@ -16,7 +16,11 @@ fn check(m: usize, n: usize, k: usize, (ta, tb): (bool, bool), (alpha, beta): (f
         }
     }
     fn operand<T>(data: &[T], rows: usize, columns: usize, transposed: bool) -> Matrix<'_, T> {
-        if transposed { Matrix::new(data, columns, rows).unwrap().t() } else { Matrix::new(data, rows, columns).unwrap() }
+        if transposed {
+            Matrix::new(data, columns, rows).unwrap().t()
+        } else {
+            Matrix::new(data, rows, columns).unwrap()
+        }
     }
     let mut got = if beta == 0.0 { vec![f32::NAN; m * n] } else { c.clone() };
     gemm(&Threads, alpha, operand(&a, m, k, ta), operand(&b, k, n, tb), beta, &mut got).unwrap();

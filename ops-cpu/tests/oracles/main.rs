@@ -2,6 +2,7 @@
 //!
 //! Single-precision results may differ from the oracle by `tolerance` times the sum of the magnitudes of the terms
 //! behind each result, which is what rounding can do.
+#![allow(missing_docs, clippy::unwrap_used, clippy::type_complexity)]
 
 mod arrays;
 mod conv;

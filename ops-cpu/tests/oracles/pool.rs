@@ -87,10 +87,12 @@ fn kinds() -> impl Strategy<Value = PoolKind> {
 }
 
 fn axis() -> impl Strategy<Value = (usize, usize, usize, usize)> {
-    (1..=4usize, 1..=3usize).prop_flat_map(|(k, s)| (0..=12usize, Just(k), Just(s), 0..k)).prop_map(|(more, k, s, p)| {
-        let least = k.saturating_sub(2 * p).max(1);
-        (least + more, k, s, p)
-    })
+    (1..=4usize, 1..=3usize).prop_flat_map(|(k, s)| (0..=12usize, Just(k), Just(s), 0..k)).prop_map(
+        |(more, k, s, p)| {
+            let least = k.saturating_sub(2 * p).max(1);
+            (least + more, k, s, p)
+        },
+    )
 }
 
 proptest! {

@@ -390,10 +390,15 @@ pub(super) fn backward_data<T: Float>(
         let (slot, samples, pieces) = tasks.ranges(part);
         let first_channel = |piece: usize| {
             let group = piece / cut.tiles();
-            if group < conv.groups { group * conv.channels + cut.start(piece % cut.tiles()) } else { group * conv.channels }
+            if group < conv.groups {
+                group * conv.channels + cut.start(piece % cut.tiles())
+            } else {
+                group * conv.channels
+            }
         };
         let channels = first_channel(pieces.start)..first_channel(pieces.end);
-        let padded_channels = if conv.is_padded() { channels.start * plane(conv)..channels.end * plane(conv) } else { 0..0 };
+        let padded_channels =
+            if conv.is_padded() { channels.start * plane(conv)..channels.end * plane(conv) } else { 0..0 };
         // SAFETY: each part of the samples has a padded sample in the workspace, of which these channels belong to this
         // part alone.
         let padded = unsafe {

@@ -166,7 +166,8 @@ fn group_data<'a, T>(conv: &Conv, x: &'a [T], task: usize) -> &'a [T] {
 fn input_row(conv: &Conv, weight: usize, row: usize) -> Option<usize> {
     let [_, kernel_height, kernel_width] = conv.kernel;
     let tap = weight / kernel_width;
-    let (channel, d, h) = (tap / (kernel_height * conv.kernel[0]), tap / kernel_height % conv.kernel[0], tap % kernel_height);
+    let (channel, d, h) =
+        (tap / (kernel_height * conv.kernel[0]), tap / kernel_height % conv.kernel[0], tap % kernel_height);
     let d = (row / conv.output[1] * conv.stride[0] + d * conv.dilate[0]).checked_sub(conv.pad[0])?;
     let h = (row % conv.output[1] * conv.stride[1] + h * conv.dilate[1]).checked_sub(conv.pad[1])?;
     let inside = d < conv.input[0] && h < conv.input[1];

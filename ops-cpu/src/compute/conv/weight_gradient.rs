@@ -72,14 +72,7 @@ pub(super) fn workspace_len<T: Float>(conv: &Conv) -> usize {
 }
 
 /// Lengths have been checked; the workspace has [`workspace_len`].
-pub(super) fn run<T: Float>(
-    conv: &Conv,
-    par: &dyn Par,
-    x: &[T],
-    dy: &[T],
-    dweight: &mut [T],
-    workspace: &mut [T],
-) {
+pub(super) fn run<T: Float>(conv: &Conv, par: &dyn Par, x: &[T], dy: &[T], dweight: &mut [T], workspace: &mut [T]) {
     let tasks = Tasks::new(conv);
     let (tables, workspace) = Tables::new(conv, Cover::Exact, tasks.together, workspace);
     let (sums, workspace) = workspace.split_at_mut(tasks.sums_len(conv));
@@ -263,9 +256,11 @@ impl<T: Float, const M: usize, const N: usize> Job<T> for Tile<'_, '_, T, M, N> 
             }
             for block in others.start..others.end {
                 let (input, output) = (*input.add(block) as usize, *output.add(block) as usize);
-                dot_step(&mut sums, |i| V::load_first(outputs[i].add(output), tables.rest), |j| {
-                    V::load_first(inputs[j].add(input), tables.rest)
-                });
+                dot_step(
+                    &mut sums,
+                    |i| V::load_first(outputs[i].add(output), tables.rest),
+                    |j| V::load_first(inputs[j].add(input), tables.rest),
+                );
             }
             let depth = conv.depth();
             for (i, sums) in sums.iter().enumerate() {
