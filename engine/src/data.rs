@@ -118,7 +118,7 @@ pub trait Fetch: Send + 'static {
     /// Whether there is a value to hand out.
     ///
     /// # Safety
-    /// As [`fetch`](Fetch::fetch).
+    /// As [`fetch_out`](Fetch::fetch_out).
     unsafe fn is_written(&self) -> bool;
 
     /// The value.
