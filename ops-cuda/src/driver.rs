@@ -54,7 +54,7 @@ type GetName = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
 pub fn devices() -> Result<Vec<CudaDevice>, Error> {
     // SAFETY: the driver's initialisers are meant to run in any process that loads it.
     let library =
-        unsafe { Library::new(LIBRARY) }.map_err(|e| Error::NoDriver { library: LIBRARY, reason: e.to_string() })?;
+        unsafe { Library::new(LIBRARY) }.map_err(|e| Error::NoDriver { library: LIBRARY, reason: innermost(&e) })?;
     let init: Symbol<'_, Init> = function(&library, "cuInit")?;
     let get_count: Symbol<'_, GetCount> = function(&library, "cuDeviceGetCount")?;
     let get_name: Symbol<'_, GetName> = function(&library, "cuDeviceGetName")?;
@@ -81,6 +81,11 @@ pub fn devices() -> Result<Vec<CudaDevice>, Error> {
 fn function<'a, F>(library: &'a Library, name: &str) -> Result<Symbol<'a, F>, Error> {
     // SAFETY: the callers give the signatures of cuda.h.
     unsafe { library.get(name) }.map_err(|_| Error::NoFunction(name.to_string()))
+}
+
+/// What the loader itself said.
+fn innermost(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |e| e.source()).last().unwrap_or(error).to_string()
 }
 
 fn check(call: &'static str, code: c_int) -> Result<(), Error> {

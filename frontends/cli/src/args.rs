@@ -82,7 +82,7 @@ pub(crate) struct TrainArgs {
     /// Epochs in all, those before --load-epoch included.
     #[arg(long, default_value_t = 10)]
     pub(crate) num_epochs: u64,
-    /// Write checkpoints whose names begin with this, folders included.
+    /// Write checkpoints whose names begin with this; a folder in it is made if there is none.
     #[arg(long, value_name = "PREFIX")]
     pub(crate) model_prefix: Option<String>,
     /// Go on from this checkpoint of --model-prefix.

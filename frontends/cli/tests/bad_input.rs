@@ -110,9 +110,7 @@ fn checkpoints() {
 fn places_that_cannot_be_written() {
     let folder = Folder::new();
     fs::write(folder.path("file"), "x").unwrap();
-    for prefix in ["none/net", "file/net"] {
-        train_refused(&folder, &["--model-prefix", &folder.arg(prefix)], 1, &[prefix]);
-    }
+    train_refused(&folder, &["--model-prefix", &folder.arg("file/net")], 1, &["folder", "/file", "of checkpoints"]);
     train_refused(&folder, &["--json", &folder.arg("none/log")], 1, &["none/log"]);
     if cfg!(target_os = "linux") {
         let ran = run(&strs(&folder.train(&["--num-epochs", "1", "--json", "/dev/full"])));

@@ -9,7 +9,7 @@ use varflow::io::write_npy;
 #[test]
 fn a_run_tells_each_epoch_in_lines_and_json_and_can_be_used() {
     let folder = Folder::new();
-    let (prefix, log) = (folder.arg("net"), folder.arg("log.jsonl"));
+    let (prefix, log) = (folder.arg("made/net"), folder.arg("log.jsonl"));
     let args = folder.train(&["--num-epochs", "3", "--lr", "0.05", "--model-prefix", &prefix, "--json", &log]);
     let ran = ok(&strs(&args));
     assert_eq!(ran.err, "");

@@ -78,12 +78,17 @@ impl Module {
         varflow_symbol::params::save(&files.params, &arrays)
     }
 
-    /// Writes `PREFIX-symbol.json` only.
+    /// Writes `PREFIX-symbol.json` only. Makes the folder that the prefix names, if there is none.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn save_symbol(&self, prefix: &str) -> Result<()> {
-        json::save(Files::new(prefix, 0).symbol, self.graph())
+        let path = Files::new(prefix, 0).symbol;
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            let failed = |e| Error::io(format!("cannot make the folder {} of checkpoints", folder.display()), e);
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        json::save(path, self.graph())
     }
 
     /// The module of checkpoint number `epoch`: network, parameters and, if there is a states file, what training needs

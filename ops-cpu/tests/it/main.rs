@@ -7,6 +7,7 @@ mod broadcast;
 mod cast;
 mod dense;
 mod dot;
+mod empty;
 mod errors;
 mod examples;
 mod fill;
