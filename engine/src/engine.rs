@@ -8,8 +8,8 @@ use crate::lane::Lane;
 use crate::lanes::{Pool, Serial};
 use crate::name::Name;
 use crate::slab::Slab;
-use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait};
-use crate::task::running;
+use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait, yield_now};
+use crate::task::{is_running, running};
 use crate::var::Var;
 use crate::waiting::Blocked;
 use std::panic::Location;
@@ -17,6 +17,12 @@ use std::sync::OnceLock;
 
 /// The most lanes that an engine can have.
 const MAX_LANES: usize = 64;
+/// A pusher that is this many tasks ahead of the workers lets them catch up.
+const FAR_AHEAD: usize = 4096;
+/// How often a pusher looks how far ahead it is, in tasks.
+const LOOK_EVERY: usize = 256;
+/// After so many looks at workers that finish nothing a pusher goes on.
+const IDLE_LOOKS: u32 = 32;
 /// The most counters of finished tasks.
 const COUNTERS: usize = 33;
 
@@ -37,6 +43,8 @@ pub(crate) struct Core {
     done: [Padded<AtomicUsize>; COUNTERS],
     /// How many threads sleep until nothing is pending, and how they are woken.
     waiters: Padded<AtomicUsize>,
+    /// How many tasks were done when the workers last made no progress: see `pace`.
+    stalled_at: AtomicUsize,
     idle: (Mutex<()>, Condvar),
     next_counter: AtomicUsize,
     next_number: AtomicUsize,
@@ -54,7 +62,45 @@ impl Core {
     #[inline]
     pub(crate) fn task_begun(&self) {
         // Relaxed: only compared with the tasks done, which are counted after this.
-        self.pushed.fetch_add(1, Ordering::Relaxed);
+        let pushed = self.pushed.fetch_add(1, Ordering::Relaxed);
+        if pushed % LOOK_EVERY == LOOK_EVERY - 1 {
+            self.pace();
+        }
+    }
+
+    /// Lets the workers catch up with a pusher that is far ahead, so that tasks are still in the caches when they run.
+    ///
+    /// It never holds a pusher up that the workers cannot follow: it ends as soon as they make no progress, and is not
+    /// tried again until they have made some. Tasks that push tasks are not held up: workers would be.
+    #[cold]
+    fn pace(&self) {
+        if self.is_followed() || is_running() {
+            return;
+        }
+        let mut before = self.num_done();
+        if before == self.stalled_at.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut idle_looks = 0;
+        while !self.is_followed() {
+            yield_now();
+            let now = self.num_done();
+            idle_looks = if now == before { idle_looks + 1 } else { 0 };
+            if idle_looks > IDLE_LOOKS {
+                return self.stalled_at.store(now, Ordering::Relaxed);
+            }
+            before = now;
+        }
+    }
+
+    fn num_done(&self) -> usize {
+        // Acquire: who sees that the tasks are done sees what they did.
+        self.done.iter().fold(0, |n: usize, c| n.wrapping_add(c.load(Ordering::Acquire)))
+    }
+
+    fn is_followed(&self) -> bool {
+        let done = self.num_done();
+        self.pushed.load(Ordering::Relaxed).wrapping_sub(done) < FAR_AHEAD
     }
 
     /// Counts a finished task. A worker that runs out of tasks calls [`wake_waiters`](Self::wake_waiters) later.
@@ -80,9 +126,7 @@ impl Core {
     /// Whether nothing is pending. Each count only grows, and the tasks done are never more than those pushed: if the
     /// tasks done, counted first, are as many as those pushed, counted later, then so it was in between.
     fn is_idle(&self) -> bool {
-        // Acquire: who sees that the tasks are done sees what they did.
-        let done = self.done.iter().fold(0, |n: usize, c| n.wrapping_add(c.load(Ordering::Acquire)));
-        done == self.pushed.load(Ordering::Acquire)
+        self.num_done() == self.pushed.load(Ordering::Acquire)
     }
 
     /// Wakes those who wait for the engine to be idle, if it is.
@@ -241,6 +285,7 @@ impl Engine {
             pushed: Padded::default(),
             done: std::array::from_fn(|_| Padded::default()),
             waiters: Padded::default(),
+            stalled_at: AtomicUsize::new(usize::MAX),
             idle: (Mutex::new(()), Condvar::new()),
             next_counter: AtomicUsize::new(1),
             next_number: AtomicUsize::new(0),

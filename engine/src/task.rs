@@ -40,6 +40,11 @@ pub(crate) fn running() -> Vec<TaskRef> {
     out
 }
 
+/// Whether this thread runs a task.
+pub(crate) fn is_running() -> bool {
+    RUNNING.with(Cell::get).is_some()
+}
+
 /// Runs `body` with `task` marked as the one that this thread runs. `body` does not unwind.
 #[inline]
 fn as_running<R>(task: TaskRef, body: impl FnOnce() -> R) -> R {

@@ -427,6 +427,28 @@ fn loops_run_each_iteration_once_and_pass_panics_on() {
 }
 
 #[test]
+fn a_pusher_that_nobody_can_follow_is_not_held_up() {
+    deadline(60, || {
+        let engine = pool(2);
+        let gate = engine.var();
+        let (tx, rx) = channel::<varflow_engine::Completion>();
+        engine.raw("gate").write(&gate).run_async(move |_, token| tx.send(token).unwrap());
+        let token = rx.recv().unwrap();
+        let ran = Arc::new(AtomicUsize::new(0));
+        for _ in 0..50_000 {
+            let ran = ran.clone();
+            engine.raw("behind").read(&gate).run(move |_| {
+                ran.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        assert_eq!(ran.load(Ordering::Relaxed), 0);
+        token.complete(Ok(()));
+        engine.wait_all().unwrap();
+        assert_eq!(ran.load(Ordering::Relaxed), 50_000);
+    });
+}
+
+#[test]
 fn a_long_failure_chain_is_dropped_without_recursion() {
     deadline(60, || {
         let engine = pool(1);
