@@ -7,6 +7,7 @@ use crate::error::{Error, Failure};
 use crate::lane::Lane;
 use crate::lanes::{Pool, Serial};
 use crate::name::Name;
+use crate::recorder::Recorder;
 use crate::slab::Slab;
 use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait, yield_now};
 use crate::task::{is_running, running};
@@ -66,6 +67,13 @@ impl Core {
         if pushed % LOOK_EVERY == LOOK_EVERY - 1 {
             self.pace();
         }
+    }
+
+    /// Counts many tasks as pushed: those of a recorded schedule.
+    pub(crate) fn tasks_begun(&self, n: usize) {
+        // Relaxed: as above.
+        self.pushed.fetch_add(n, Ordering::Relaxed);
+        self.pace();
     }
 
     /// Lets the workers catch up with a pusher that is far ahead, so that tasks are still in the caches when they run.
@@ -325,6 +333,12 @@ impl Engine {
     #[track_caller]
     pub fn raw(&self, name: impl Into<Name>) -> RawTask<'_> {
         RawTask::new(self, name.into(), Location::caller())
+    }
+
+    /// Starts recording a schedule: tasks described as ever, ended by [`RawTask::record`] or [`TaskBuilder::record`]
+    /// instead of `run`.
+    pub fn recorder(&self, name: impl Into<Name>) -> Recorder {
+        Recorder::new(self, name.into())
     }
 
     /// Adds a lane. Tasks choose it with [`RawTask::lane`] or [`TaskBuilder::lane`].

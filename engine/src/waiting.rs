@@ -61,11 +61,14 @@ impl Probe {
     pub(crate) fn push(var: &Var) -> Probe {
         let core = var.core().clone();
         let mail = Arc::new(Mailbox::default());
+        if var.state().is_inside() {
+            lock(&mail.state).answer = Some(Err(Error::InsideVar(format!("{var:?}"))));
+        }
         let to = mail.clone();
         let tell = move |poison: Option<Failure>| {
             let waker = {
                 let mut state = lock(&to.state);
-                state.answer = Some(poison.map_or(Ok(()), |f| Err(Error::Task(f))));
+                state.answer.get_or_insert(poison.map_or(Ok(()), |f| Err(Error::Task(f))));
                 state.waker.take()
             };
             to.arrived.notify_all();
