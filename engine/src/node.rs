@@ -66,7 +66,7 @@ pub(crate) enum Call {
     /// Fails where it is released: a task that was refused.
     Refused(unsafe fn(NonNull<u8>) -> Cause),
     /// Runs where it is released, and goes on holding its vars: a recorded schedule's hold on one. The closure stays.
-    Port(unsafe fn(NonNull<u8>, TaskRef, &mut Scratch)),
+    Port(unsafe fn(NonNull<u8>, &mut Scratch)),
     /// A task of a recorded schedule: see `recorded.rs`.
     Recorded,
 }
@@ -141,13 +141,13 @@ unsafe impl<F: FnOnce(Option<Failure>) + Send + 'static> Body for ProbeBody<F> {
 /// A closure of a [`Call::Port`].
 ///
 /// # Safety
-/// As [`Body`]; `granted` may take the closure out, by [`TaskRef::take_body`] only.
+/// As [`Body`]; `granted` leaves the closure where it is.
 pub(crate) unsafe trait PortBody: Send + 'static {
     /// The task is granted all that it waits for.
     ///
     /// # Safety
-    /// `body` is the place of a `Self`, in `task`.
-    unsafe fn granted(body: NonNull<u8>, task: TaskRef, scratch: &mut Scratch);
+    /// `body` is the place of a `Self`.
+    unsafe fn granted(body: NonNull<u8>, scratch: &mut Scratch);
 }
 
 // SAFETY: the functions are made for this type.
@@ -164,7 +164,7 @@ pub(crate) struct Header {
 }
 
 /// A task. It lives from [`TaskRef::new`] until [`TaskRef::free`]; whoever holds one of these relies on that.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TaskRef(NonNull<Node>);
 
 // SAFETY: which thread may touch which field when is the protocol that DESIGN.md proves; closures are Send.
@@ -328,11 +328,6 @@ impl TaskRef {
     #[inline]
     pub(crate) fn next(&self) -> &Cell<Option<TaskRef>> {
         &self.node().next
-    }
-
-    /// What identifies the task while it lives.
-    pub(crate) fn address(self) -> usize {
-        self.0.as_ptr() as usize
     }
 
     pub(crate) fn name(&self) -> &Name {

@@ -129,7 +129,7 @@ pub(crate) struct Plan {
     gate: Var,
     /// The run that has begun and not ended. Written where the gate is granted and where the run ends, which never happen side by
     /// side; read by the run's tasks and by walks that know one of them to be unfinished.
-    current: UnsafeCell<Option<(Arc<Plan>, NonNull<Run>)>>,
+    current: UnsafeCell<Option<NonNull<Run>>>,
     spare: Mutex<Vec<Box<Run>>>,
     /// Whether a var may be poisoned or fenced. Set before the tasks that it concerns are let go.
     troubled: AtomicBool,
@@ -141,8 +141,11 @@ unsafe impl Send for Plan {}
 // SAFETY: as above.
 unsafe impl Sync for Plan {}
 
-/// One submission of a plan.
+/// One submission of a plan. Changed by who submits it, until the gate's task is let go, and by who ends it; only read between.
+#[derive(Default)]
 pub(crate) struct Run {
+    /// While it is pending.
+    plan: Option<Arc<Plan>>,
     gate: Option<TaskRef>,
     ports: Vec<TaskRef>,
     /// Kept for its memory: the locks held while the run enters the queues.
@@ -152,45 +155,30 @@ pub(crate) struct Run {
 // SAFETY: the guards are there within `submit` only; tasks are Send.
 unsafe impl Send for Run {}
 
-/// The closure of the gate's task.
-struct GateBody {
-    plan: Arc<Plan>,
+/// What the tasks of the gate and the ports hold.
+#[derive(Clone, Copy)]
+struct Hold {
     run: NonNull<Run>,
+    /// `None`: the gate.
+    port: Option<u32>,
 }
 
-// SAFETY: the run is made by `Box::into_raw` and passed on from here.
-unsafe impl Send for GateBody {}
+// SAFETY: the run lives until the gate's task ends, which is after the ports'.
+unsafe impl Send for Hold {}
 
-/// What the other ports' tasks hold.
-struct VarBody {
-    plan: NonNull<Plan>,
-    port: u32,
-    run: NonNull<Run>,
-}
-
-// SAFETY: the plan and the run live until the gate's task ends, which is after the ports'.
-unsafe impl Send for VarBody {}
-
-// SAFETY: `Call::Port` is called with a place that holds a `Self`, and leaves it there or marks it as taken.
-unsafe impl PortBody for GateBody {
-    unsafe fn granted(body: NonNull<u8>, task: TaskRef, scratch: &mut Scratch) {
-        debug_assert!(body == task.body());
-        let Some(body) = task.take_body() else { return };
-        // SAFETY: just taken, and of this type.
-        let GateBody { plan, run } = unsafe { body.cast::<GateBody>().read() };
-        begin(plan, run, scratch);
-    }
-}
-
-// SAFETY: as above.
-unsafe impl PortBody for VarBody {
-    unsafe fn granted(body: NonNull<u8>, _: TaskRef, scratch: &mut Scratch) {
-        // SAFETY: of this type; the plan lives as long as the run.
-        let (plan, port) = unsafe {
-            let body = body.cast::<VarBody>().as_ref();
-            (body.plan.as_ref(), body.port)
-        };
-        open(plan, port as usize, scratch);
+// SAFETY: `Call::Port` is called with a place that holds a `Self`, and leaves it there.
+unsafe impl PortBody for Hold {
+    unsafe fn granted(body: NonNull<u8>, scratch: &mut Scratch) {
+        // SAFETY: of this type.
+        let Hold { run, port } = unsafe { body.cast::<Hold>().read() };
+        match port {
+            None => begin(run, scratch),
+            Some(port) => {
+                // SAFETY: the run is pending.
+                let Some(plan) = (unsafe { &run.as_ref().plan }) else { return };
+                open(plan, port as usize, scratch);
+            }
+        }
     }
 }
 
@@ -249,10 +237,6 @@ impl Plan {
         &self.name
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
-    }
-
     pub(crate) fn num_tasks(&self) -> usize {
         self.tasks.len()
     }
@@ -298,20 +282,19 @@ impl Plan {
             let task = TaskRef::new(&self.core, header(), &accesses, Cause::ShutDown);
             return crate::task::push(&self.core, task);
         }
-        let run = lock(&self.spare).pop().unwrap_or_else(|| {
-            Box::new(Run { gate: None, ports: Vec::with_capacity(self.ports.len()), guards: Vec::new() })
-        });
+        let run = lock(&self.spare).pop().unwrap_or_default();
         let at = NonNull::from(Box::leak(run));
-        let gate = [(self.gate.state_ptr(), Mode::Overwrite)];
-        let gate = TaskRef::new(&self.core, header(), &gate, GateBody { plan: self.clone(), run: at });
         // SAFETY: this thread has the run alone, until it lets the gate go below.
         let run = unsafe { &mut *at.as_ptr() };
+        run.plan = Some(self.clone());
+        let gate = [(self.gate.state_ptr(), Mode::Overwrite)];
+        let gate = TaskRef::new(&self.core, header(), &gate, Hold { run: at, port: None });
         run.gate = Some(gate);
         self.core.tasks_begun(self.tasks.len() + self.ports.len() + 1);
         for (port, spec) in self.ports.iter().enumerate() {
             let mode = if spec.exclusive { Mode::Write } else { Mode::Read };
-            let body = VarBody { plan: NonNull::from(&**self), port: port as u32, run: at };
-            run.ports.push(TaskRef::new(&self.core, header(), &[(spec.var, mode)], body));
+            let hold = Hold { run: at, port: Some(port as u32) };
+            run.ports.push(TaskRef::new(&self.core, header(), &[(spec.var, mode)], hold));
         }
         enter(gate, &run.ports, &mut run.guards);
         // The gate counts one more than its access, for this thread: from here on it may be granted.
@@ -345,17 +328,15 @@ fn enter(gate: TaskRef, ports: &[TaskRef], guards: &mut Vec<SpinGuard<'static, O
 }
 
 /// A run begins: the one before has ended.
-fn begin(plan: Arc<Plan>, run: NonNull<Run>, scratch: &mut Scratch) {
+fn begin(run: NonNull<Run>, scratch: &mut Scratch) {
+    // SAFETY: the run is pending, and nobody changes it before its end: not before the gate's firsts ran.
+    let run_ref = unsafe { run.as_ref() };
+    let Some(plan) = &run_ref.plan else { return };
+    // SAFETY: no other run is between its beginning and its end.
+    unsafe { *plan.current.get() = Some(run) };
     // Relaxed: seen by whom the firsts below let go.
     plan.sinks_left.store(plan.num_sinks, Ordering::Relaxed);
-    let at = NonNull::from(&*plan);
-    // SAFETY: no other run is between its beginning and its end.
-    unsafe { *at.as_ref().current.get() = Some((plan, run)) };
-    // SAFETY: nobody changes a run between its beginning and its end.
-    let run = unsafe { run.as_ref() };
-    // SAFETY: the plan is kept by what was just put into it, until the run has ended: not before the gate's firsts ran.
-    let plan = unsafe { at.as_ref() };
-    for (port, task) in run.ports.iter().enumerate() {
+    for (port, task) in run_ref.ports.iter().enumerate() {
         if task.grant_one() {
             open(plan, port, scratch);
         }
@@ -396,7 +377,7 @@ impl Plan {
     /// A run has begun, and does not end before the caller is done with the result.
     unsafe fn current_run(&self) -> Option<&Run> {
         // SAFETY: nobody changes `current` between the beginning and the end of a run.
-        unsafe { (*self.current.get()).as_ref().map(|(_, run)| run.as_ref()) }
+        unsafe { (*self.current.get()).as_ref().map(|run| run.as_ref()) }
     }
 
     fn is_troubled(&self) -> bool {
@@ -530,9 +511,10 @@ fn release(plan: &Plan, task: &RecordedTask, scratch: &mut Scratch) {
 /// All tasks of the run are done.
 fn end_run(plan: &Plan, scratch: &mut Scratch) {
     // SAFETY: the run's last task ends here, and the next run does not begin before the gate's task ends below.
-    let Some((plan, run)) = (unsafe { &mut *plan.current.get() }).take() else { return };
+    let Some(run) = (unsafe { &mut *plan.current.get() }).take() else { return };
     // SAFETY: made by `Box::leak`, and in nobody else's hands any more.
     let mut run = unsafe { Box::from_raw(run.as_ptr()) };
+    let Some(plan) = run.plan.take() else { return };
     let failure = lock(&plan.first_failure).take();
     if plan.is_troubled() {
         // Relaxed: seen by the next run, which begins after this one.
@@ -544,4 +526,66 @@ fn end_run(plan: &Plan, scratch: &mut Scratch) {
     if let Some(gate) = gate {
         finish_task(gate, failure.as_ref().map_or(Ok(()), Err), scratch);
     }
+}
+
+/// A pending task, where waits are looked into: a task of a schedule stands for itself in one run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Step {
+    pub(crate) task: TaskRef,
+    run: Option<NonNull<Run>>,
+    /// Of a port: whether its var is not granted yet.
+    waits: bool,
+}
+
+impl Step {
+    /// A task found waiting in a var's queue.
+    pub(crate) fn waiting(task: TaskRef) -> Step {
+        let run = if let Call::Port(_) = task.call() { Some(hold(task).run) } else { None };
+        Step { task, run, waits: true }
+    }
+
+    /// A task that this engine runs.
+    pub(crate) fn running(task: TaskRef) -> Step {
+        let run = if let Call::Recorded = task.call() {
+            // SAFETY: it runs, so its run has not ended.
+            unsafe { *recorded(task).1.current.get() }
+        } else {
+            None
+        };
+        Step { task, run, waits: false }
+    }
+
+    /// What cannot go on before this within its run.
+    pub(crate) fn held_up_inside(self) -> Vec<Step> {
+        let mut out = Vec::new();
+        let Some(at) = self.run else { return out };
+        // SAFETY: one of the run's tasks, ports or gate is unfinished, so the run has not ended.
+        let run = unsafe { at.as_ref() };
+        let Some(plan) = &run.plan else { return out };
+        let step = |task| Step { task, run: self.run, waits: false };
+        let mut tasks = |range| out.extend(plan.part(range).iter().map(|edge| step(plan.task(edge.to()))));
+        if let Call::Recorded = self.task.call() {
+            // SAFETY: as above.
+            let (task, _) = unsafe { recorded(self.task) };
+            tasks(&task.successors);
+            let releases = &plan.releases[task.releases.start as usize..task.releases.end as usize];
+            out.extend(releases.iter().map(|port| step(run.ports[*port as usize])));
+            out.extend(run.gate.filter(|_| task.successors.is_empty()).map(step));
+        } else if self.waits {
+            match hold(self.task).port {
+                Some(port) => tasks(&plan.ports[port as usize].firsts),
+                None => {
+                    plan.ports.iter().for_each(|port| tasks(&port.firsts));
+                    tasks(&plan.gate_firsts);
+                }
+            }
+        }
+        out
+    }
+}
+
+fn hold(port: TaskRef) -> Hold {
+    debug_assert!(matches!(port.call(), Call::Port(_)));
+    // SAFETY: the closure of a port's task stays as long as the task.
+    unsafe { port.body().cast::<Hold>().read() }
 }

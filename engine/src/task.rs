@@ -222,7 +222,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
         }
         Call::Recorded => recorded::run(task, scratch),
         // SAFETY: the closure is of this type, and stays.
-        Call::Port(f) => unsafe { f(task.body(), task, scratch) },
+        Call::Port(f) => unsafe { f(task.body(), scratch) },
         Call::Probe(_) | Call::Refused(_) => run_inline(task, scratch),
     }
 }

@@ -221,3 +221,47 @@ fn an_engine_dropped_with_runs_pending_finishes_them() {
 fn unreachable_task() {
     panic!("it was refused");
 }
+
+#[test]
+fn cycles_of_waits_through_schedules_are_reported_and_only_those() {
+    deadline(60, || {
+        let engine = pool(2);
+        let (x, y, z) = (engine.var(), engine.var(), engine.var());
+        let mut recorder = engine.recorder("step");
+        let inside = recorder.var();
+        engine.raw("first").read(&x).write(&inside).record(&mut recorder, |_| ());
+        engine.raw("second").read(&inside).write(&y).record(&mut recorder, |_| ());
+        engine.raw("apart").write(&z).record(&mut recorder, |_| ());
+        let step = recorder.finish().unwrap();
+        // A task that holds x, and waits for what comes of it: a cycle; and for what does not: none.
+        for (target, is_cycle) in [(&y, true), (&z, false)] {
+            let pushed = Arc::new(std::sync::Barrier::new(2));
+            let (go, target, told) = (pushed.clone(), target.clone(), engine.data(0));
+            engine.raw("holder").write(&x).write(told.var()).run(move |_| {
+                go.wait();
+                let result = target.wait();
+                assert_eq!(result.is_err(), is_cycle, "{result:?}");
+                if let Err(e) = result {
+                    let text = e.to_string();
+                    assert!(["holder", "second", "first", "step"].iter().all(|n| text.contains(n)), "{text}");
+                }
+            });
+            step.submit();
+            pushed.wait();
+            told.var().wait().unwrap();
+            step.wait().unwrap();
+        }
+        // A recorded task that waits for the schedule's own end.
+        let mut recorder = engine.recorder("selfish");
+        let (y2, result) = (y.clone(), Arc::new(std::sync::Mutex::new(None)));
+        let to = result.clone();
+        let own = recorder.var();
+        engine.raw("waits").write(&own).record(&mut recorder, move |_| *to.lock().unwrap() = Some(y2.wait()));
+        engine.raw("writes").read(&own).write(&y).record(&mut recorder, |_| ());
+        let selfish = recorder.finish().unwrap();
+        selfish.submit();
+        selfish.wait().unwrap();
+        let text = result.lock().unwrap().take().unwrap().unwrap_err().to_string();
+        assert!(text.contains("waits") && text.contains("writes"), "{text}");
+    });
+}
