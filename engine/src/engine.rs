@@ -52,6 +52,8 @@ pub(crate) struct Core {
     state: AtomicUsize,
     first_failure: Mutex<Option<Failure>>,
     pub(crate) blocked: Mutex<Vec<Blocked>>,
+    /// How often a ready task was held for a fence.
+    pub(crate) held: AtomicUsize,
 }
 
 impl Core {
@@ -300,6 +302,7 @@ impl Engine {
             state: AtomicUsize::new(OPEN),
             first_failure: Mutex::new(None),
             blocked: Mutex::new(Vec::new()),
+            held: AtomicUsize::new(0),
         });
         Engine { core: core.clone(), _owner: Some(Arc::new(Owner { core, on_drop })) }
     }
@@ -369,6 +372,13 @@ impl Engine {
             Some(failure) => Err(Error::Task(failure)),
             None => Ok(()),
         }
+    }
+
+    /// How often so far a ready task was kept on the host until a [`Fence`](crate::Fence) fired, because its lane does not
+    /// understand it. Between lanes that understand each other's fences it stays 0.
+    #[must_use]
+    pub fn num_held(&self) -> usize {
+        self.core.held.load(Ordering::Relaxed)
     }
 
     /// Whether both are handles on one engine.

@@ -1,16 +1,17 @@
 //! Fences: tasks whose work goes on, on a device, after they have been issued.
-#![expect(unsafe_code, reason = "keeps a task that waits for a fence as the bare task that it is")]
+#![expect(unsafe_code, reason = "pins the vars of a task that holds them")]
 
 use crate::access::Mode;
 use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::node::TaskRef;
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Mutex, Ordering, lock};
 use crate::task::hand_on;
 use crate::var::{VarPin, VarState};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::fmt;
+use std::sync::Weak;
 
 /// The end of work that a device does later: an event on one of its queues.
 ///
@@ -19,7 +20,8 @@ use std::fmt;
 /// wait ([`ReadyTask::fences`](crate::ReadyTask::fences)); all others start when the fence has fired. No thread blocks.
 pub trait Fence: Any + Send + Sync {
     /// Keeps `signal`, and uses it once the work is done or has failed; at once if it has already. Any thread may use it.
-    fn on_fire(&self, signal: Signal);
+    /// The engine keeps no fence alive: one that nobody holds any more is lost, with the signals in it.
+    fn on_fire(self: Arc<Self>, signal: Signal);
 }
 
 /// Tells the engine that a fence has fired. Dropped unused, it tells that the work was lost.
@@ -54,7 +56,7 @@ impl fmt::Debug for Signal {
 
 /// A task that was issued, and whose fence may not have fired.
 pub(crate) struct Fenced {
-    fence: Arc<dyn Fence>,
+    fence: Weak<dyn Fence>,
     task: TaskId,
     /// What it touches.
     vars: SmallVec<[VarPin; 4]>,
@@ -74,7 +76,7 @@ impl Fenced {
     /// The state of a task that is issued now and holds `accesses`.
     pub(crate) fn new(
         task: TaskId,
-        fence: Arc<dyn Fence>,
+        fence: &Arc<dyn Fence>,
         accesses: impl Iterator<Item = (std::ptr::NonNull<VarState>, Mode)>,
     ) -> Arc<Fenced> {
         let mut sources = SmallVec::new();
@@ -87,22 +89,24 @@ impl Fenced {
             }
             vars.push(pin);
         }
-        Arc::new(Fenced { fence, task, vars, state: Mutex::new(State { sources, ..State::default() }) })
+        Arc::new(Fenced { fence: Arc::downgrade(fence), task, vars, state: Mutex::new(State { sources, ..State::default() }) })
     }
 
-    pub(crate) fn fence(&self) -> &Arc<dyn Fence> {
-        &self.fence
+    /// The fence, unless it has fired or was lost.
+    pub(crate) fn fence(&self) -> Option<Arc<dyn Fence>> {
+        self.fence.upgrade().filter(|_| !self.has_fired())
     }
 
-    pub(crate) fn has_fired(&self) -> bool {
+    fn has_fired(&self) -> bool {
         lock(&self.state).fired.is_some()
     }
 
     /// Keeps a ready task until the fence has fired. `false` if it has.
-    pub(crate) fn hold(&self, task: TaskRef) -> bool {
+    pub(crate) fn hold(&self, task: TaskRef, core: &Core) -> bool {
         let mut state = lock(&self.state);
         let waits = state.fired.is_none();
         if waits {
+            core.held.fetch_add(1, Ordering::Relaxed);
             state.held.push(task);
         }
         waits

@@ -30,6 +30,8 @@ pub use error::{BoxError, Cause, Error, Failure, TaskId};
 pub use fence::{Fence, Signal};
 pub use lane::Lane;
 pub use lanes::{Pool, Serial};
+#[cfg(not(loom))]
+pub use lanes::{SimDevice, SimEvent, SimQueue};
 pub use name::Name;
 pub use queue::{VarQueue, WaitList};
 pub use recorder::{Recorder, Schedule};

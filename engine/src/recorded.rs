@@ -465,7 +465,7 @@ fn leave_marks(plan: &Plan, task: &RecordedTask, result: Result<(), &Failure>) {
 }
 
 /// A recorded task is issued. Done is it when the fence fires.
-pub(crate) fn finish_issued(task: TaskRef, fence: Arc<dyn Fence>, scratch: &mut Scratch) -> Arc<Fenced> {
+pub(crate) fn finish_issued(task: TaskRef, fence: &Arc<dyn Fence>, scratch: &mut Scratch) -> Arc<Fenced> {
     // SAFETY: it is not done, so its run has not ended.
     let (recorded, plan) = unsafe { recorded(task) };
     let fenced = Fenced::new(task.id(), fence, plan.accesses(recorded));

@@ -172,8 +172,8 @@ pub(crate) fn look(task: TaskRef, accesses: impl Iterator<Item = (NonNull<VarSta
         let mut ahead: SmallVec<[Arc<Fenced>; 4]> = SmallVec::new();
         var.fences(mode, |fence| ahead.push(fence.clone()));
         for fence in ahead {
-            let understood = lane.is_some_and(|l| l.understands(&**fence.fence()));
-            if !understood && fence.hold(task) {
+            let understood = lane.zip(fence.fence()).is_some_and(|(l, f)| l.understands(&*f));
+            if !understood && fence.hold(task, core) {
                 return Entry::Held;
             }
         }
@@ -190,7 +190,7 @@ fn fences(task: TaskRef) -> Vec<Arc<dyn Fence>> {
     let mut out = Vec::new();
     let mut add = |var: &VarState, mode| {
         if var.is_troubled() {
-            var.fences(mode, |f| out.extend((!f.has_fired()).then(|| f.fence().clone())));
+            var.fences(mode, |f| out.extend(f.fence()));
         }
     };
     if let Call::Recorded = task.call() {
@@ -332,9 +332,9 @@ fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
 fn finish_issued(core: &Arc<Core>, task: TaskRef, fence: Arc<dyn Fence>) {
     let mut scratch = Scratch::new(0);
     let fenced = if let Call::Recorded = task.call() {
-        recorded::finish_issued(task, fence.clone(), &mut scratch)
+        recorded::finish_issued(task, &fence, &mut scratch)
     } else {
-        let fenced = Fenced::new(task.id(), fence.clone(), task.slots().map(|s| (s.var_ptr(), s.mode())));
+        let fenced = Fenced::new(task.id(), &fence, task.slots().map(|s| (s.var_ptr(), s.mode())));
         for slot in task.slots() {
             let (var, mode) = (slot.var_ptr(), slot.mode());
             // SAFETY: as in `finish`.
