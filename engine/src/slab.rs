@@ -19,6 +19,8 @@ const CHAIN_LEN: usize = 64;
 /// What a free block holds.
 struct Free {
     next: *mut Free,
+    /// In the first block of a chain, the next chain.
+    next_chain: *mut Free,
 }
 
 /// All blocks of one engine.
@@ -34,7 +36,10 @@ struct Size {
 }
 
 struct FreeBlocks {
+    /// The chain in use.
     first: *mut Free,
+    /// Chains that wait, the one given back last first: its blocks are still in a cache.
+    chains: *mut Free,
     chunks: Vec<NonNull<u8>>,
 }
 
@@ -43,7 +48,8 @@ unsafe impl Send for FreeBlocks {}
 
 impl Default for Size {
     fn default() -> Self {
-        let free = SpinLock::new(FreeBlocks { first: ptr::null_mut(), chunks: Vec::new() });
+        let free = FreeBlocks { first: ptr::null_mut(), chains: ptr::null_mut(), chunks: Vec::new() };
+        let free = SpinLock::new(free);
         Size { free, returned: Padded(AtomicPtr::new(ptr::null_mut())) }
     }
 }
@@ -74,7 +80,7 @@ impl Slab {
         let mut head = returned.load(Ordering::Relaxed);
         loop {
             // SAFETY: the chain's blocks are free and the caller's.
-            unsafe { (*chain.last).next = head };
+            unsafe { (*chain.first).next_chain = head };
             // Release: pairs with the Acquire in `alloc`: the links are seen by who takes the chain.
             match returned.compare_exchange_weak(head, chain.first, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
@@ -105,22 +111,49 @@ impl Size {
         }
     }
 
+    /// Takes the chain that was given back last, or makes new blocks.
     #[cold]
     fn refill(&self, units: usize, free: &mut FreeBlocks) {
-        // Acquire: pairs with the Release in `give_back`.
-        free.first = self.returned.swap(ptr::null_mut(), Ordering::Acquire);
-        if !free.first.is_null() {
-            return;
+        if !self.returned.load(Ordering::Relaxed).is_null() {
+            // Acquire: pairs with the Release in `give_back`.
+            let returned = self.returned.swap(ptr::null_mut(), Ordering::Acquire);
+            // SAFETY: the lock is held, and chains that were given back are the slab's.
+            unsafe {
+                let mut last = returned;
+                while !(*last).next_chain.is_null() {
+                    last = (*last).next_chain;
+                }
+                (*last).next_chain = free.chains;
+            }
+            free.chains = returned;
         }
+        if free.chains.is_null() {
+            free.add_chunk(units);
+        }
+        free.first = free.chains;
+        // SAFETY: there is a chain.
+        free.chains = unsafe { (*free.first).next_chain };
+    }
+}
+
+impl FreeBlocks {
+    /// One more chunk, as chains.
+    fn add_chunk(&mut self, units: usize) {
         let chunk = system_alloc(CHUNK);
-        free.chunks.push(chunk);
+        self.chunks.push(chunk);
         let bytes = units * UNIT_BYTES;
+        let (mut next, mut len) = (ptr::null_mut(), 0);
         for i in (0..CHUNK_BYTES / bytes).rev() {
             // SAFETY: the block lies inside the chunk and is aligned.
-            unsafe {
-                let block = chunk.add(i * bytes).cast::<Free>();
-                block.write(Free { next: free.first });
-                free.first = block.as_ptr();
+            let block = unsafe { chunk.add(i * bytes).cast::<Free>() };
+            len += 1;
+            let ends = len == CHAIN_LEN || i == 0;
+            // SAFETY: as above, and nobody else knows the block.
+            unsafe { block.write(Free { next, next_chain: self.chains }) };
+            next = block.as_ptr();
+            if ends {
+                self.chains = next;
+                (next, len) = (ptr::null_mut(), 0);
             }
         }
     }
@@ -139,13 +172,12 @@ impl Drop for Slab {
 
 struct Chain {
     first: *mut Free,
-    last: *mut Free,
     len: usize,
 }
 
 impl Default for Chain {
     fn default() -> Self {
-        Chain { first: ptr::null_mut(), last: ptr::null_mut(), len: 0 }
+        Chain { first: ptr::null_mut(), len: 0 }
     }
 }
 
@@ -168,11 +200,8 @@ impl Freed {
         };
         let block = block.cast::<Free>();
         // SAFETY: the block is large enough and the caller's.
-        unsafe { block.write(Free { next: chain.first }) };
+        unsafe { block.write(Free { next: chain.first, next_chain: ptr::null_mut() }) };
         chain.first = block.as_ptr();
-        if chain.len == 0 {
-            chain.last = block.as_ptr();
-        }
         chain.len += 1;
         if chain.len >= CHAIN_LEN {
             slab.give_back(units, chain);
