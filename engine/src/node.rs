@@ -7,6 +7,7 @@ use crate::access::Mode;
 use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::name::Name;
+use crate::observe::TaskNumber;
 use crate::queue::WaitList;
 use crate::slab::{Freed, UNIT_BYTES};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
@@ -20,6 +21,10 @@ use std::ptr::{self, NonNull};
 /// Closures up to this size and alignment lie in the task's block; others are boxed.
 const MAX_BODY_BYTES: usize = 256;
 const BODY_ALIGN: usize = 16;
+
+/// Flags of a task: the closure is still there; its number in traces lies at the end of the block.
+const HAS_BODY: u8 = 1;
+const IS_NUMBERED: u8 = 2;
 
 /// A task's header.
 #[repr(C, align(64))]
@@ -35,8 +40,7 @@ pub(crate) struct Node {
     num_slots: u32,
     lane: u16,
     units: u8,
-    /// Whether the closure is still there.
-    has_body: Cell<bool>,
+    flags: Cell<u8>,
 }
 
 /// One access of a task.
@@ -159,11 +163,13 @@ const fn slots_end(num_slots: usize) -> usize {
     size_of::<Node>() + num_slots * size_of::<Slot>()
 }
 
-/// Blocks of more units than a header can record have room for any closure.
-const fn units(num_slots: usize, body_bytes: usize) -> usize {
-    let units = (body_offset(num_slots) + body_bytes).div_ceil(UNIT_BYTES);
-    if units < 256 { units } else { (body_offset(num_slots) + MAX_BODY_BYTES).div_ceil(UNIT_BYTES) }
+/// `tail_bytes` are the closure's and the number's. Blocks of more units than a header can record have room for any.
+const fn units(num_slots: usize, tail_bytes: usize) -> usize {
+    let units = (body_offset(num_slots) + tail_bytes).div_ceil(UNIT_BYTES);
+    if units < 256 { units } else { (body_offset(num_slots) + MAX_TAIL_BYTES).div_ceil(UNIT_BYTES) }
 }
+
+const MAX_TAIL_BYTES: usize = MAX_BODY_BYTES + size_of::<TaskNumber>();
 
 const fn body_offset(num_slots: usize) -> usize {
     slots_end(num_slots).next_multiple_of(BODY_ALIGN)
@@ -182,7 +188,8 @@ impl TaskRef {
             assert!(size_of::<B>() <= MAX_BODY_BYTES && align_of::<B>() <= BODY_ALIGN, "larger closures are boxed");
         }
         let n = accesses.len();
-        let units = units(n, size_of::<B>());
+        let number = core.observer.number_task();
+        let units = units(n, size_of::<B>() + number.map_or(0, |n| size_of_val(&n)));
         let block = core.slab.alloc(units);
         let Header { name, site, priority, lane } = header;
         let node = Node {
@@ -196,7 +203,7 @@ impl TaskRef {
             num_slots: u32::try_from(n).unwrap_or(u32::MAX),
             lane,
             units: u8::try_from(units).unwrap_or(0),
-            has_body: Cell::new(true),
+            flags: Cell::new(HAS_BODY),
         };
         // SAFETY: the block has room for the header, `n` slots and the closure, at these aligned offsets.
         unsafe {
@@ -207,7 +214,44 @@ impl TaskRef {
             }
             block.add(body_offset(n)).cast::<B>().write(body);
         }
-        TaskRef(block.cast())
+        let task = TaskRef(block.cast());
+        if let Some(number) = number {
+            task.set_number(number);
+        }
+        task
+    }
+
+    /// Only for a block that was made with room for it.
+    #[cold]
+    fn set_number(self, number: TaskNumber) {
+        self.node().flags.set(HAS_BODY | IS_NUMBERED);
+        // SAFETY: the block ends in room for a number, which nobody else uses; its end is aligned to `UNIT_BYTES`.
+        unsafe { self.number_place().write(number) };
+    }
+
+    fn number_place(self) -> NonNull<TaskNumber> {
+        // SAFETY: a block is larger than a number.
+        unsafe { self.0.cast::<u8>().add(self.num_units() * UNIT_BYTES).cast::<TaskNumber>().sub(1) }
+    }
+
+    /// Whether the task was pushed while somebody observed.
+    #[inline]
+    pub(crate) fn is_numbered(self) -> bool {
+        self.node().flags.get() & IS_NUMBERED != 0
+    }
+
+    /// What identifies the task in traces; `None` if nobody observed when it was pushed.
+    pub(crate) fn number(self) -> Option<TaskNumber> {
+        // SAFETY: a numbered task's number was written when it was made.
+        self.is_numbered().then(|| unsafe { self.number_place().read() })
+    }
+
+    /// The size of the block.
+    fn num_units(self) -> usize {
+        match self.node().units {
+            0 => units(self.num_slots(), MAX_TAIL_BYTES),
+            units => usize::from(units),
+        }
     }
 
     #[inline]
@@ -237,8 +281,10 @@ impl TaskRef {
     /// The closure's place; from now on it counts as taken. `None` if it was taken before.
     #[inline]
     pub(crate) fn take_body(self) -> Option<NonNull<u8>> {
+        let flags = &self.node().flags;
+        let has_body = flags.replace(flags.get() & !HAS_BODY) & HAS_BODY != 0;
         // SAFETY: the closure lies in the same block.
-        self.node().has_body.replace(false).then(|| unsafe { self.0.cast::<u8>().add(body_offset(self.num_slots())) })
+        has_body.then(|| unsafe { self.0.cast::<u8>().add(body_offset(self.num_slots())) })
     }
 
     /// The engine's core, which outlives the task.
@@ -300,10 +346,7 @@ impl TaskRef {
         }
         // SAFETY: the core outlives the task.
         let slab = unsafe { &self.core().as_ref().slab };
-        let units = match self.node().units {
-            0 => units(self.num_slots(), MAX_BODY_BYTES),
-            units => usize::from(units),
-        };
+        let units = self.num_units();
         // SAFETY: the header is initialised, and the block is from this slab.
         unsafe {
             ptr::drop_in_place(self.0.as_ptr());

@@ -5,7 +5,8 @@ use crate::access::Mode;
 use crate::engine::{Core, Engine};
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::name::Name;
-use crate::node::{Call, TaskList, TaskRef};
+use crate::node::{Call, SlotRef, TaskList, TaskRef};
+use crate::observe::Release;
 use crate::slab::Freed;
 use crate::sync::{Arc, Ordering, SpinGuard, thread_local};
 use crate::var::{Ordered, Poison, VarState};
@@ -62,11 +63,13 @@ pub(crate) struct Scratch {
     /// Tasks that became ready and are not handed on yet.
     pub(crate) ready: TaskList,
     freed: Freed,
+    /// Whether the task that runs now is observed.
+    is_observed: bool,
 }
 
 impl Scratch {
     pub(crate) fn new(counter: usize) -> Self {
-        Scratch { counter, ready: TaskList::default(), freed: Freed::default() }
+        Scratch { counter, ready: TaskList::default(), freed: Freed::default(), is_observed: false }
     }
 
     /// Gives back the memory of finished tasks.
@@ -79,8 +82,15 @@ impl Scratch {
 /// hands on the task if nothing holds it up.
 pub(crate) fn push(core: &Core, task: TaskRef) {
     core.task_begun();
+    let is_observed = task.is_numbered();
+    if is_observed {
+        core.observer.pushed(task);
+    }
     let waits = enter(task);
     if waits == 0 {
+        if is_observed {
+            core.observer.ready(task, None);
+        }
         hand_on(core, task);
     }
 }
@@ -153,22 +163,30 @@ fn inherited(task: TaskRef) -> Option<Failure> {
 /// Runs a ready task; what becomes ready by it is left in `scratch`.
 #[inline]
 pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
+    // SAFETY: the core outlives its tasks.
+    let core = unsafe { task.core().as_ref() };
+    scratch.is_observed = core.observer.is_on();
     let poison = inherited(task);
     if !task.call().is_inline() {
         if let Some(failure) = poison {
             let failure = failure.through(task.id());
             return finish(task, Err(&failure), scratch);
         }
-        // SAFETY: the core outlives its tasks.
-        if unsafe { task.core().as_ref() }.is_cancelling() {
+        if core.is_cancelling() {
             return fail(task, Cause::Cancelled, scratch);
         }
         let Some(body) = task.take_body() else { return };
+        if scratch.is_observed {
+            core.observer.started(task);
+        }
         return call(task, body, scratch);
     }
     let Some(body) = task.take_body() else { return };
     match task.call() {
         Call::Probe(f) => {
+            if scratch.is_observed {
+                core.observer.started(task);
+            }
             // SAFETY: the closure was just taken, and is of this type.
             unsafe { f(body, poison) };
             finish(task, Ok(()), scratch);
@@ -216,7 +234,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
 
 #[cold]
 fn fail(task: TaskRef, cause: Cause, scratch: &mut Scratch) {
-    let failure = Failure::new(task.id(), cause);
+    let failure = Failure::new(task.id(), task.number(), cause);
     // SAFETY: the core outlives its tasks.
     unsafe { task.core().as_ref() }.note_failure(&failure);
     finish(task, Err(&failure), scratch);
@@ -226,15 +244,11 @@ fn fail(task: TaskRef, cause: Cause, scratch: &mut Scratch) {
 #[inline]
 fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
     let core = task.core();
-    for slot in task.slots() {
-        let (var, mode) = (slot.var_ptr(), slot.mode());
-        let poison = match (result, mode) {
-            (Err(failure), Mode::Write | Mode::Overwrite) => Poison::Set(failure),
-            (Ok(()), Mode::Overwrite) => Poison::Heal,
-            _ => Poison::Keep,
-        };
+    if scratch.is_observed {
+        end_accesses_observed(task, result, scratch);
+    } else {
         // SAFETY: the task is granted all its accesses and ends each once.
-        unsafe { VarState::finish(var, mode.is_exclusive(), poison, |t| scratch.ready.push(t)) };
+        task.slots().for_each(|slot| unsafe { end_access(slot, result, |t| scratch.ready.push(t)) });
     }
     // Relaxed: set by this thread, or before the token came to it.
     if task.ungranted().load(Ordering::Relaxed) == 0 || task.grant_one() {
@@ -245,9 +259,42 @@ fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
     unsafe { core.as_ref() }.task_done(scratch.counter);
 }
 
+/// # Safety
+/// The access is granted and has not been ended.
+#[inline]
+unsafe fn end_access(slot: SlotRef, result: Result<(), &Failure>, ready: impl FnMut(TaskRef)) {
+    let (var, mode) = (slot.var_ptr(), slot.mode());
+    let poison = match (result, mode) {
+        (Err(failure), Mode::Write | Mode::Overwrite) => Poison::Set(failure),
+        (Ok(()), Mode::Overwrite) => Poison::Heal,
+        _ => Poison::Keep,
+    };
+    // SAFETY: passed on.
+    unsafe { VarState::finish(var, mode.is_exclusive(), poison, ready) };
+}
+
+/// As in `finish`, and tells the end and who is released by it: outside the locks, and before anyone can run them.
+#[cold]
+fn end_accesses_observed(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
+    // SAFETY: the core outlives its tasks.
+    let core = unsafe { task.core().as_ref() };
+    core.observer.finished(task, result);
+    let mut released: SmallVec<[TaskRef; 8]> = SmallVec::new();
+    for slot in task.slots() {
+        let release = Release { task: task.number(), var: slot.var().id() };
+        // SAFETY: the task is granted all its accesses and ends each once.
+        unsafe { end_access(slot, result, |t| released.push(t)) };
+        for ready in released.drain(..) {
+            core.observer.ready(ready, Some(release));
+            scratch.ready.push(ready);
+        }
+    }
+}
+
 /// As `finish`, on a thread that is no worker.
 fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
     let mut scratch = Scratch::new(0);
+    scratch.is_observed = core.observer.is_on();
     match result {
         Ok(()) => finish(task, Ok(()), &mut scratch),
         Err(cause) => fail(task, cause, &mut scratch),

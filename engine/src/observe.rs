@@ -1,0 +1,139 @@
+//! Observation: what happens to the tasks of an engine, told to one watch at a time.
+//!
+//! Each thread records into a buffer of its own. While nobody observes, all that a task meets of this is one relaxed load
+//! as it is pushed and one as it runs.
+
+mod buffer;
+mod event;
+mod watch;
+
+pub use event::{Ending, Event, EventKind, Release, TaskNumber, Trace};
+pub use watch::{Watch, WatchOptions};
+
+use crate::error::{Cause, Error, Failure};
+use crate::node::{Call, TaskRef};
+use crate::sync::{Arc, AtomicPtr, AtomicUsize, Mutex, Ordering, lock, thread_local};
+use std::cell::RefCell;
+use std::ptr;
+use watch::{Pen, Recorder};
+
+/// The engine's side of observation.
+#[derive(Default)]
+pub(crate) struct Observer {
+    /// The recorder of the watch, null when there is none. Only compared, never followed, so Relaxed loads will do: who
+    /// finds a pen for this address holds its recorder alive, which therefore is the one that was meant.
+    current: AtomicPtr<Recorder>,
+    /// The same recorder, for threads that have no pen yet. `current` changes under this lock.
+    recorder: Mutex<Option<Arc<Recorder>>>,
+    /// Tasks numbered so far.
+    numbered: AtomicUsize,
+}
+
+thread_local! {
+    /// What this thread records with, for each watch.
+    #[allow(clippy::missing_const_for_thread_local)] // loom's threads know no constants
+    static PENS: RefCell<Vec<Pen>> = RefCell::new(Vec::new());
+}
+
+impl Observer {
+    fn begin(&self, recorder: &Arc<Recorder>) -> Result<(), Error> {
+        let mut held = lock(&self.recorder);
+        if held.is_some() {
+            return Err(Error::AlreadyObserved);
+        }
+        *held = Some(recorder.clone());
+        self.current.store(Arc::as_ptr(recorder).cast_mut(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn end(&self, recorder: &Arc<Recorder>) {
+        let mut held = lock(&self.recorder);
+        if held.as_ref().is_some_and(|h| Arc::ptr_eq(h, recorder)) {
+            self.current.store(ptr::null_mut(), Ordering::Relaxed);
+            *held = None;
+        }
+    }
+
+    /// Whether there is a watch.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        !self.current.load(Ordering::Relaxed).is_null()
+    }
+
+    /// A number for a new task, if there is a watch.
+    #[inline]
+    pub(crate) fn number_task(&self) -> Option<TaskNumber> {
+        if self.is_on() { self.next_number() } else { None }
+    }
+
+    #[cold]
+    fn next_number(&self) -> Option<TaskNumber> {
+        TaskNumber::new(self.numbered.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
+    }
+
+    /// To be called before the task enters any queue: from then on others may run it.
+    #[cold]
+    pub(crate) fn pushed(&self, task: TaskRef) {
+        let kind = EventKind::Pushed {
+            id: task.id(),
+            lane: usize::from(task.lane()),
+            priority: task.priority(),
+            is_wait: matches!(task.call(), Call::Probe(_)),
+            accesses: task.slots().map(|slot| (slot.var().id(), slot.mode())).collect(),
+        };
+        self.record(task.number(), kind);
+    }
+
+    /// To be called before the task is handed to anyone.
+    #[cold]
+    pub(crate) fn ready(&self, task: TaskRef, released_by: Option<Release>) {
+        self.record(task.number(), EventKind::Ready { released_by });
+    }
+
+    /// To be called before the task's body is.
+    #[cold]
+    pub(crate) fn started(&self, task: TaskRef) {
+        let kind = EventKind::Started { name: task.name().clone(), lane: usize::from(task.lane()) };
+        self.record(task.number(), kind);
+    }
+
+    /// To be called before any of the task's accesses ends.
+    #[cold]
+    pub(crate) fn finished(&self, task: TaskRef, result: Result<(), &Failure>) {
+        let ending = match result {
+            Ok(()) => Ending::Ok,
+            Err(failure) if failure.skipped_len() > 0 => Ending::Skipped(failure.clone()),
+            Err(failure) if matches!(failure.cause(), Cause::Cancelled) => Ending::Cancelled,
+            Err(failure) => Ending::Failed(failure.clone()),
+        };
+        self.record(task.number(), EventKind::Finished(ending));
+    }
+
+    /// Does nothing if the watch has ended meanwhile.
+    fn record(&self, task: Option<TaskNumber>, kind: EventKind) {
+        let current = self.current.load(Ordering::Relaxed);
+        if current.is_null() {
+            return;
+        }
+        let written = PENS.try_with(|pens| {
+            // Dropped last: it may hold the last of a failure, whose drop is foreign code and may come back here.
+            let _stale: Vec<Pen>;
+            let mut pens = pens.borrow_mut();
+            let known = pens.iter().position(|pen| ptr::eq(Arc::as_ptr(pen.recorder()), current));
+            let at = match known {
+                Some(at) => at,
+                None => {
+                    let Some(pen) = lock(&self.recorder).as_ref().map(Pen::new) else { return };
+                    _stale = pens.extract_if(.., |pen| pen.recorder().is_over()).collect();
+                    pens.push(pen);
+                    pens.len() - 1
+                }
+            };
+            pens[at].write(task, kind);
+        });
+        if written.is_err() {
+            // The thread is ending and has given up its pens.
+            lock(&self.recorder).iter().for_each(|recorder| recorder.lose());
+        }
+    }
+}
