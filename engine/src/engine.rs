@@ -394,7 +394,7 @@ impl Engine {
     /// # Errors
     /// [`Error::AlreadyObserved`] while another watch lives.
     pub fn observe(&self, options: WatchOptions) -> Result<Watch, Error> {
-        Watch::begin(self.core.clone(), &options)
+        Watch::begin(self.core.clone(), options)
     }
 
     /// Whether both are handles on one engine.

@@ -501,7 +501,7 @@ fn tasks_of_any_size_have_room_for_a_number() {
         let watch = engine.observe(WatchOptions::default()).unwrap();
         let mut tasks = 0;
         for n in (0..20).chain([300, 600, 670, 672, 674, 676, 678, 680, 682, 684, 686, 900]) {
-            let task = || vars[..n].iter().fold(engine.raw("task"), |task, var| task.read(var));
+            let task = || vars[..n].iter().fold(engine.raw("task"), varflow_engine::RawTask::read);
             task().run(|_| ());
             let (one, many) = ([n as u64; 1], [n as u64; 16]);
             task().run(move |_| assert_eq!(one, [n as u64; 1]));

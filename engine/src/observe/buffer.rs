@@ -146,6 +146,7 @@ impl<T> Drop for Reader<T> {
 }
 
 #[cfg(all(test, loom))]
+#[allow(clippy::unwrap_used)]
 mod model {
     use super::buffer;
     use loom::thread;

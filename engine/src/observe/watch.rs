@@ -11,7 +11,7 @@ use std::time::Instant;
 const MAX_THREADS: usize = 4096;
 
 /// How an engine is observed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct WatchOptions {
     events_per_thread: usize,
@@ -51,7 +51,7 @@ struct Arrivals {
 }
 
 impl Recorder {
-    fn new(options: &WatchOptions) -> Arc<Self> {
+    fn new(options: WatchOptions) -> Arc<Self> {
         Arc::new(Recorder {
             began: Instant::now(),
             events_per_thread: options.events_per_thread,
@@ -126,7 +126,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn begin(core: Arc<Core>, options: &WatchOptions) -> Result<Watch, Error> {
+    pub(crate) fn begin(core: Arc<Core>, options: WatchOptions) -> Result<Watch, Error> {
         let recorder = Recorder::new(options);
         core.observer.begin(&recorder)?;
         let (threads, readers, later) = Default::default();
