@@ -22,9 +22,10 @@ use std::ptr::{self, NonNull};
 const MAX_BODY_BYTES: usize = 256;
 const BODY_ALIGN: usize = 16;
 
-/// Flags of a task: the closure is still there; its number in traces lies at the end of the block.
+/// Flags of a task: its closure is still there; its block ends in room for a number; the number is there.
 const HAS_BODY: u8 = 1;
-const IS_NUMBERED: u8 = 2;
+const HAS_ROOM: u8 = 2;
+const IS_NUMBERED: u8 = 4;
 
 /// A task's header.
 #[repr(C, align(64))]
@@ -163,13 +164,20 @@ const fn slots_end(num_slots: usize) -> usize {
     size_of::<Node>() + num_slots * size_of::<Slot>()
 }
 
+/// A closure with a number behind it.
+const MAX_TAIL_BYTES: usize = MAX_BODY_BYTES + size_of::<TaskNumber>();
+
 /// `tail_bytes` are the closure's and the number's. Blocks of more units than a header can record have room for any.
 const fn units(num_slots: usize, tail_bytes: usize) -> usize {
     let units = (body_offset(num_slots) + tail_bytes).div_ceil(UNIT_BYTES);
     if units < 256 { units } else { (body_offset(num_slots) + MAX_TAIL_BYTES).div_ceil(UNIT_BYTES) }
 }
 
-const MAX_TAIL_BYTES: usize = MAX_BODY_BYTES + size_of::<TaskNumber>();
+/// The units and flags of a task that is to get a number.
+#[cold]
+fn with_room(num_slots: usize, body_bytes: usize) -> (usize, u8) {
+    (units(num_slots, body_bytes + size_of::<TaskNumber>()), HAS_BODY | HAS_ROOM)
+}
 
 const fn body_offset(num_slots: usize) -> usize {
     slots_end(num_slots).next_multiple_of(BODY_ALIGN)
@@ -188,8 +196,10 @@ impl TaskRef {
             assert!(size_of::<B>() <= MAX_BODY_BYTES && align_of::<B>() <= BODY_ALIGN, "larger closures are boxed");
         }
         let n = accesses.len();
-        let number = core.observer.number_task();
-        let units = units(n, size_of::<B>() + number.map_or(0, |n| size_of_val(&n)));
+        let (mut units, mut flags) = (units(n, size_of::<B>()), HAS_BODY);
+        if core.observer.is_on() {
+            (units, flags) = with_room(n, size_of::<B>());
+        }
         let block = core.slab.alloc(units);
         let Header { name, site, priority, lane } = header;
         let node = Node {
@@ -203,7 +213,7 @@ impl TaskRef {
             num_slots: u32::try_from(n).unwrap_or(u32::MAX),
             lane,
             units: u8::try_from(units).unwrap_or(0),
-            flags: Cell::new(HAS_BODY),
+            flags: Cell::new(flags),
         };
         // SAFETY: the block has room for the header, `n` slots and the closure, at these aligned offsets.
         unsafe {
@@ -214,36 +224,35 @@ impl TaskRef {
             }
             block.add(body_offset(n)).cast::<B>().write(body);
         }
-        let task = TaskRef(block.cast());
-        if let Some(number) = number {
-            task.set_number(number);
-        }
-        task
+        TaskRef(block.cast())
     }
 
-    /// Only for a block that was made with room for it.
-    #[cold]
-    fn set_number(self, number: TaskNumber) {
-        self.node().flags.set(HAS_BODY | IS_NUMBERED);
-        // SAFETY: the block ends in room for a number, which nobody else uses; its end is aligned to `UNIT_BYTES`.
-        unsafe { self.number_place().write(number) };
+    /// Whether the task was made while somebody observed, and so is to get a number.
+    #[inline]
+    pub(crate) fn has_room(self) -> bool {
+        self.node().flags.get() & HAS_ROOM != 0
+    }
+
+    /// Numbers a task that nobody else has seen yet, if it has room.
+    pub(crate) fn set_number(self, number: TaskNumber) {
+        let flags = &self.node().flags;
+        if self.has_room() {
+            flags.set(flags.get() | IS_NUMBERED);
+            // SAFETY: the block ends in room for a number, which nobody else uses.
+            unsafe { self.number_place().write(number) };
+        }
     }
 
     fn number_place(self) -> NonNull<TaskNumber> {
-        // SAFETY: a block is larger than a number.
+        // SAFETY: a block is larger than a number, and its end is aligned to `UNIT_BYTES`.
         unsafe { self.0.cast::<u8>().add(self.num_units() * UNIT_BYTES).cast::<TaskNumber>().sub(1) }
-    }
-
-    /// Whether the task was pushed while somebody observed.
-    #[inline]
-    pub(crate) fn is_numbered(self) -> bool {
-        self.node().flags.get() & IS_NUMBERED != 0
     }
 
     /// What identifies the task in traces; `None` if nobody observed when it was pushed.
     pub(crate) fn number(self) -> Option<TaskNumber> {
-        // SAFETY: a numbered task's number was written when it was made.
-        self.is_numbered().then(|| unsafe { self.number_place().read() })
+        let is_numbered = self.node().flags.get() & IS_NUMBERED != 0;
+        // SAFETY: the number was written.
+        is_numbered.then(|| unsafe { self.number_place().read() })
     }
 
     /// The size of the block.

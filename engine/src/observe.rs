@@ -60,20 +60,12 @@ impl Observer {
         !self.current.load(Ordering::Relaxed).is_null()
     }
 
-    /// A number for a new task, if there is a watch.
-    #[inline]
-    pub(crate) fn number_task(&self) -> Option<TaskNumber> {
-        if self.is_on() { self.next_number() } else { None }
-    }
-
-    #[cold]
-    fn next_number(&self) -> Option<TaskNumber> {
-        TaskNumber::new(self.numbered.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
-    }
-
-    /// To be called before the task enters any queue: from then on others may run it.
+    /// Numbers the task. To be called before it enters any queue: from then on others may run it.
     #[cold]
     pub(crate) fn pushed(&self, task: TaskRef) {
+        // Counting is all that is asked of it: Relaxed. A count that has wrapped to nothing leaves one task unknown.
+        let number = self.numbered.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        TaskNumber::new(number).into_iter().for_each(|number| task.set_number(number));
         let kind = EventKind::Pushed {
             id: task.id(),
             lane: usize::from(task.lane()),

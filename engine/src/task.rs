@@ -82,7 +82,7 @@ impl Scratch {
 /// hands on the task if nothing holds it up.
 pub(crate) fn push(core: &Core, task: TaskRef) {
     core.task_begun();
-    let is_observed = task.is_numbered();
+    let is_observed = task.has_room();
     if is_observed {
         core.observer.pushed(task);
     }
@@ -96,7 +96,7 @@ pub(crate) fn push(core: &Core, task: TaskRef) {
 }
 
 /// Returns how many accesses were not granted. If any, the task may be gone when this returns.
-#[inline]
+#[inline(always)]
 fn enter(task: TaskRef) -> u32 {
     let mut slots = task.slots();
     match (slots.next(), slots.len()) {
