@@ -5,6 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use support::{Act, Step, deadline, programs};
 use varflow_engine::{
@@ -437,6 +438,37 @@ fn endings() {
         assert!(matches!(ending("never"), Ending::Cancelled));
         for (name, started) in [("bad", true), ("next", false), ("foreign", false), ("token", true), ("never", false)] {
             assert_eq!(find(name).1.started(), started, "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_dropped_watch_frees_what_it_held() {
+    #[derive(Debug)]
+    struct Held(Arc<()>);
+    impl std::fmt::Display for Held {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "one of {}", Arc::strong_count(&self.0))
+        }
+    }
+    impl std::error::Error for Held {}
+    deadline(20, || {
+        let engine = Engine::serial();
+        let held = Arc::new(());
+        for drained in [false, true] {
+            let mut watch = engine.observe(WatchOptions::default()).unwrap();
+            for _ in 0..1000 {
+                let error = Held(held.clone());
+                engine.raw("bad").run(move |_| Err::<(), _>(error));
+            }
+            assert!(engine.wait_all().is_err());
+            assert_eq!(Arc::strong_count(&held), 1001);
+            if drained {
+                drop(watch.drain());
+                assert_eq!(Arc::strong_count(&held), 1);
+            }
+            drop(watch);
+            assert_eq!(Arc::strong_count(&held), 1);
         }
     });
 }

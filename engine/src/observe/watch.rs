@@ -176,5 +176,9 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.end();
+        // Threads keep the recorder until they record for another watch; what it holds goes now. It may hold the last of a
+        // failure, whose drop is foreign code: not under the lock.
+        let unread = std::mem::take(&mut lock(&self.recorder.arrivals).new);
+        drop(unread);
     }
 }
