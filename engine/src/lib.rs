@@ -1,7 +1,8 @@
 //! An asynchronous dependency engine: push tasks that name the state they read and write, and they run side by side
 //! wherever that gives the result of running them one by one in push order.
 //!
-//! The engine knows no tensors, files or devices. See [`Engine`] for a first program.
+//! The engine knows no tensors, files or devices. See [`Engine`] for a first program, and [`Engine::observe`] for what can
+//! be told of the tasks that it runs.
 
 mod access;
 mod builder;

@@ -44,6 +44,10 @@ pub(crate) struct Node {
     flags: Cell<u8>,
 }
 
+// A larger header would cost each task a cache line more. (Loom's atomics are larger.)
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Node>() == UNIT_BYTES);
+
 /// One access of a task.
 pub(crate) struct Slot {
     var: NonNull<VarState>,
@@ -251,7 +255,7 @@ impl TaskRef {
     /// What identifies the task in traces; `None` if nobody observed when it was pushed.
     pub(crate) fn number(self) -> Option<TaskNumber> {
         let is_numbered = self.node().flags.get() & IS_NUMBERED != 0;
-        // SAFETY: the number was written.
+        // SAFETY: the flag is set by `set_number` alone, which writes the number before anyone else knows the task.
         is_numbered.then(|| unsafe { self.number_place().read() })
     }
 
