@@ -8,6 +8,7 @@ use crate::lane::Lane;
 use crate::lanes::{Pool, Serial};
 use crate::name::Name;
 use crate::recorder::Recorder;
+use crate::observe::{Observer, Watch, WatchOptions};
 use crate::slab::Slab;
 use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait, yield_now};
 use crate::task::{is_running, running};
@@ -54,6 +55,7 @@ pub(crate) struct Core {
     pub(crate) blocked: Mutex<Vec<Blocked>>,
     /// How often a ready task was held for a fence.
     pub(crate) held: AtomicUsize,
+    pub(crate) observer: Padded<Observer>,
 }
 
 impl Core {
@@ -191,6 +193,10 @@ impl Core {
         Ok(u16::try_from(*n - 1).unwrap_or(0))
     }
 
+    pub(crate) fn lane_names(&self) -> Vec<String> {
+        self.lanes.iter().map_while(OnceLock::get).map(|lane| lane.name().to_string()).collect()
+    }
+
     pub(crate) fn note_failure(&self, failure: &Failure) {
         let mut first = lock(&self.first_failure);
         if failure.skipped_len() == 0 && first.is_none() {
@@ -303,6 +309,7 @@ impl Engine {
             first_failure: Mutex::new(None),
             blocked: Mutex::new(Vec::new()),
             held: AtomicUsize::new(0),
+            observer: Padded::default(),
         });
         Engine { core: core.clone(), _owner: Some(Arc::new(Owner { core, on_drop })) }
     }
@@ -379,6 +386,39 @@ impl Engine {
     #[must_use]
     pub fn num_held(&self) -> usize {
         self.core.held.load(Ordering::Relaxed)
+    }
+
+    /// Records from now on what happens to the engine's tasks: pushed, ready (and by whom released), started, finished.
+    /// Tasks pushed from now on are told apart by numbers; of those in flight only the names are known.
+    ///
+    /// ```
+    /// use varflow_engine::{Engine, EventKind, WatchOptions};
+    /// # fn main() -> Result<(), varflow_engine::Error> {
+    /// let engine = Engine::builder().cpu_workers(2).build()?;
+    /// let watch = engine.observe(WatchOptions::default())?;
+    /// let x = engine.data(1.0);
+    /// engine.task("double").write(&x).run(|x| *x *= 2.0);
+    /// engine.task("add").write(&x).run(|x| *x += 1.0);
+    /// engine.wait_all()?;
+    /// let trace = watch.stop();
+    /// for event in &trace.events {
+    ///     let (thread, task) = (&trace.threads[event.thread], event.task);
+    ///     match &event.kind {
+    ///         EventKind::Pushed { id, lane, .. } => println!("{task:?} is {id} on lane {}", trace.lanes[*lane]),
+    ///         EventKind::Ready { released_by } => println!("{task:?} may run: {released_by:?}"),
+    ///         EventKind::Started { name, .. } => println!("{} ns: {name} starts on {thread}", event.nanos),
+    ///         EventKind::Finished(ending) => println!("{} ns: {task:?} ends: {ending:?}", event.nanos),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// assert_eq!((trace.events.len(), trace.lost), (8, 0));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::AlreadyObserved`] while another watch lives.
+    pub fn observe(&self, options: WatchOptions) -> Result<Watch, Error> {
+        Watch::begin(self.core.clone(), options)
     }
 
     /// Whether both are handles on one engine.

@@ -1,6 +1,7 @@
 //! What can go wrong, and how it is told: the root cause, and the tasks through which it came.
 
 use crate::name::Name;
+use crate::observe::TaskNumber;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -69,8 +70,15 @@ impl fmt::Display for Cause {
 /// A failed task and the tasks that were skipped because of it. Cheap to clone: it is shared by all that it poisons.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    root: Arc<(TaskId, Cause)>,
+    root: Arc<Root>,
     chain: Option<Arc<Link>>,
+}
+
+#[derive(Debug)]
+struct Root {
+    task: TaskId,
+    number: Option<TaskNumber>,
+    cause: Cause,
 }
 
 #[derive(Debug)]
@@ -91,8 +99,8 @@ impl Drop for Link {
 }
 
 impl Failure {
-    pub(crate) fn new(task: TaskId, cause: Cause) -> Self {
-        Failure { root: Arc::new((task, cause)), chain: None }
+    pub(crate) fn new(task: TaskId, number: Option<TaskNumber>, cause: Cause) -> Self {
+        Failure { root: Arc::new(Root { task, number, cause }), chain: None }
     }
 
     /// The same failure, seen through one more skipped task.
@@ -104,13 +112,19 @@ impl Failure {
     /// The task that failed first.
     #[must_use]
     pub fn task(&self) -> &TaskId {
-        &self.root.0
+        &self.root.task
+    }
+
+    /// The number of that task in traces, if it was pushed while the engine was [observed](crate::Engine::observe).
+    #[must_use]
+    pub fn task_number(&self) -> Option<TaskNumber> {
+        self.root.number
     }
 
     /// Why it failed.
     #[must_use]
     pub fn cause(&self) -> &Cause {
-        &self.root.1
+        &self.root.cause
     }
 
     /// How many tasks were skipped between the failed one and here.
@@ -184,6 +198,9 @@ pub enum Error {
     /// A wait for a var that only a recorded schedule may touch.
     #[error("{0} is inside a recorded schedule: wait for the schedule, or for a var outside that it writes")]
     InsideVar(String),
+    /// The engine is observed, and one watch at a time can.
+    #[error("the engine is observed already: one watch at a time, stop or drop the other first")]
+    AlreadyObserved,
     /// A value that is asked for was never written.
     #[error("the value of {0} was never written")]
     Unwritten(String),

@@ -5,6 +5,7 @@ use crate::access::Mode;
 use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::node::TaskRef;
+use crate::observe::TaskNumber;
 use crate::sync::{Arc, Mutex, Ordering, lock};
 use crate::task::hand_on;
 use crate::var::{VarPin, VarState};
@@ -58,6 +59,7 @@ impl fmt::Debug for Signal {
 pub(crate) struct Fenced {
     fence: Weak<dyn Fence>,
     task: TaskId,
+    number: Option<TaskNumber>,
     /// What it touches.
     vars: SmallVec<[VarPin; 4]>,
     state: Mutex<State>,
@@ -75,7 +77,7 @@ struct State {
 impl Fenced {
     /// The state of a task that is issued now and holds `accesses`.
     pub(crate) fn new(
-        task: TaskId,
+        task: TaskRef,
         fence: &Arc<dyn Fence>,
         accesses: impl Iterator<Item = (std::ptr::NonNull<VarState>, Mode)>,
     ) -> Arc<Fenced> {
@@ -89,7 +91,8 @@ impl Fenced {
             }
             vars.push(pin);
         }
-        Arc::new(Fenced { fence: Arc::downgrade(fence), task, vars, state: Mutex::new(State { sources, ..State::default() }) })
+        let (id, number) = (task.id(), task.number());
+        Arc::new(Fenced { fence: Arc::downgrade(fence), task: id, number, vars, state: Mutex::new(State { sources, ..State::default() }) })
     }
 
     /// The fence, unless it has fired or was lost.
@@ -118,12 +121,15 @@ impl Fenced {
         let result = match (result, inherited) {
             (_, Some(failure)) => Err(failure.through(self.task.clone())),
             (Err(cause), None) => {
-                let failure = Failure::new(self.task.clone(), cause);
+                let failure = Failure::new(self.task.clone(), self.number, cause);
                 core.note_failure(&failure);
                 Err(failure)
             }
             (Ok(()), None) => Ok(()),
         };
+        if core.observer.is_on() {
+            core.observer.finished(self.number, result.as_ref().map(|()| ()));
+        }
         // First the vars, then the flag: who finds the flag set finds the poison.
         for var in &self.vars {
             var.state().fired(self, result.as_ref().err());

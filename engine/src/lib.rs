@@ -1,7 +1,8 @@
 //! An asynchronous dependency engine: push tasks that name the state they read and write, and they run side by side
 //! wherever that gives the result of running them one by one in push order.
 //!
-//! The engine knows no tensors, files or devices. See [`Engine`] for a first program.
+//! The engine knows no tensors, files or devices. See [`Engine`] for a first program, and [`Engine::observe`] for what can
+//! be told of the tasks that it runs.
 
 mod access;
 mod builder;
@@ -13,6 +14,7 @@ mod lane;
 mod lanes;
 mod name;
 mod node;
+mod observe;
 mod queue;
 mod recorded;
 mod recorder;
@@ -33,6 +35,7 @@ pub use lanes::{Pool, Serial};
 #[cfg(not(loom))]
 pub use lanes::{SimDevice, SimEvent, SimQueue};
 pub use name::Name;
+pub use observe::{Ending, Event, EventKind, Release, Role, TaskNumber, Trace, Watch, WatchOptions};
 pub use queue::{VarQueue, WaitList};
 pub use recorder::{Recorder, Schedule};
 pub use task::{Completion, Outcome, ReadyTask, TaskCtx};

@@ -7,7 +7,9 @@ use crate::access::Mode;
 use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::name::Name;
+use crate::observe::TaskNumber;
 use crate::queue::WaitList;
+use crate::recorded;
 use crate::slab::{Freed, UNIT_BYTES};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use crate::task::{Completion, Outcome, Scratch, TaskCtx};
@@ -20,6 +22,11 @@ use std::ptr::{self, NonNull};
 /// Closures up to this size and alignment lie in the task's block; others are boxed.
 const MAX_BODY_BYTES: usize = 256;
 const BODY_ALIGN: usize = 16;
+
+/// Flags of a task: its closure is still there; its block ends in room for a number; the number is there.
+const HAS_BODY: u8 = 1;
+const HAS_ROOM: u8 = 2;
+const IS_NUMBERED: u8 = 4;
 
 /// A task's header.
 #[repr(C, align(64))]
@@ -35,9 +42,12 @@ pub(crate) struct Node {
     num_slots: u32,
     lane: u16,
     units: u8,
-    /// Whether the closure is still there.
-    has_body: Cell<bool>,
+    flags: Cell<u8>,
 }
+
+// A larger header would cost each task a cache line more. (Loom's atomics are larger.)
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Node>() == UNIT_BYTES);
 
 /// One access of a task.
 pub(crate) struct Slot {
@@ -180,10 +190,19 @@ const fn slots_end(num_slots: usize) -> usize {
     size_of::<Node>() + num_slots * size_of::<Slot>()
 }
 
-/// Blocks of more units than a header can record have room for any closure.
-const fn units(num_slots: usize, body_bytes: usize) -> usize {
-    let units = (body_offset(num_slots) + body_bytes).div_ceil(UNIT_BYTES);
-    if units < 256 { units } else { (body_offset(num_slots) + MAX_BODY_BYTES).div_ceil(UNIT_BYTES) }
+/// A closure with a number behind it.
+const MAX_TAIL_BYTES: usize = MAX_BODY_BYTES + size_of::<TaskNumber>();
+
+/// `tail_bytes` are the closure's and the number's. Blocks of more units than a header can record have room for any.
+const fn units(num_slots: usize, tail_bytes: usize) -> usize {
+    let units = (body_offset(num_slots) + tail_bytes).div_ceil(UNIT_BYTES);
+    if units < 256 { units } else { (body_offset(num_slots) + MAX_TAIL_BYTES).div_ceil(UNIT_BYTES) }
+}
+
+/// The units and flags of a task that is to get a number.
+#[cold]
+fn with_room(num_slots: usize, body_bytes: usize) -> (usize, u8) {
+    (units(num_slots, body_bytes + size_of::<TaskNumber>()), HAS_BODY | HAS_ROOM)
 }
 
 const fn body_offset(num_slots: usize) -> usize {
@@ -205,7 +224,7 @@ impl Node {
             num_slots: 0,
             lane,
             units: 0,
-            has_body: Cell::new(false),
+            flags: Cell::new(0),
         }
     }
 }
@@ -239,7 +258,10 @@ impl TaskRef {
             assert!(size_of::<B>() <= MAX_BODY_BYTES && align_of::<B>() <= BODY_ALIGN, "larger closures are boxed");
         }
         let n = accesses.len();
-        let units = units(n, size_of::<B>());
+        let (mut units, mut flags) = (units(n, size_of::<B>()), HAS_BODY);
+        if core.observer.is_on() {
+            (units, flags) = with_room(n, size_of::<B>());
+        }
         let block = core.slab.alloc(units);
         let Header { name, site, priority, lane } = header;
         let node = Node {
@@ -253,7 +275,7 @@ impl TaskRef {
             num_slots: u32::try_from(n).unwrap_or(u32::MAX),
             lane,
             units: u8::try_from(units).unwrap_or(0),
-            has_body: Cell::new(true),
+            flags: Cell::new(flags),
         };
         // SAFETY: the block has room for the header, `n` slots and the closure, at these aligned offsets.
         unsafe {
@@ -265,6 +287,45 @@ impl TaskRef {
             block.add(body_offset(n)).cast::<B>().write(body);
         }
         TaskRef(block.cast())
+    }
+
+    /// Whether the task was made while somebody observed, and so is to get a number.
+    #[inline]
+    pub(crate) fn has_room(self) -> bool {
+        self.node().flags.get() & HAS_ROOM != 0
+    }
+
+    /// Numbers a task that nobody else has seen yet, if it has room.
+    pub(crate) fn set_number(self, number: TaskNumber) {
+        let flags = &self.node().flags;
+        if self.has_room() {
+            flags.set(flags.get() | IS_NUMBERED);
+            // SAFETY: the block ends in room for a number, which nobody else uses.
+            unsafe { self.number_place().write(number) };
+        }
+    }
+
+    fn number_place(self) -> NonNull<TaskNumber> {
+        // SAFETY: a block is larger than a number, and its end is aligned to `UNIT_BYTES`.
+        unsafe { self.0.cast::<u8>().add(self.num_units() * UNIT_BYTES).cast::<TaskNumber>().sub(1) }
+    }
+
+    /// What identifies the task in traces; `None` if nobody observed when it was pushed.
+    pub(crate) fn number(self) -> Option<TaskNumber> {
+        if let Call::Recorded = self.call() {
+            return recorded::number(self);
+        }
+        let is_numbered = self.node().flags.get() & IS_NUMBERED != 0;
+        // SAFETY: the flag is set by `set_number` alone, which writes the number before anyone else knows the task.
+        is_numbered.then(|| unsafe { self.number_place().read() })
+    }
+
+    /// The size of the block.
+    fn num_units(self) -> usize {
+        match self.node().units {
+            0 => units(self.num_slots(), MAX_TAIL_BYTES),
+            units => usize::from(units),
+        }
     }
 
     #[inline]
@@ -294,7 +355,9 @@ impl TaskRef {
     /// The closure's place; from now on it counts as taken. `None` if it was taken before.
     #[inline]
     pub(crate) fn take_body(self) -> Option<NonNull<u8>> {
-        self.node().has_body.replace(false).then(|| self.body())
+        let flags = &self.node().flags;
+        let has_body = flags.replace(flags.get() & !HAS_BODY) & HAS_BODY != 0;
+        has_body.then(|| self.body())
     }
 
     /// The engine's core, which outlives the task.
@@ -351,10 +414,7 @@ impl TaskRef {
         }
         // SAFETY: the core outlives the task.
         let slab = unsafe { &self.core().as_ref().slab };
-        let units = match self.node().units {
-            0 => units(self.num_slots(), MAX_BODY_BYTES),
-            units => usize::from(units),
-        };
+        let units = self.num_units();
         // SAFETY: the header is initialised, and the block is from this slab.
         unsafe {
             ptr::drop_in_place(self.0.as_ptr());

@@ -12,6 +12,7 @@ use crate::error::{BoxError, Cause, Failure};
 use crate::fence::{Fence, Fenced};
 use crate::name::Name;
 use crate::node::{Call, Header, Node, PortBody, SlotRef, TaskRef};
+use crate::observe::{Release, Role, TaskNumber};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, SpinGuard, lock};
 use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, hand_on, look, mark, mark_issued, panic_message};
 use crate::task::finish as finish_task;
@@ -82,6 +83,14 @@ impl Edge {
 /// The most tasks of a plan.
 pub(crate) const MAX_TASKS: usize = Edge::SOLE as usize - 1;
 
+/// Who lets tasks go, for those who observe.
+#[derive(Clone, Copy)]
+enum By {
+    Task(TaskRef),
+    /// The gate's task or a port's, with the var's number.
+    Hold(TaskRef, usize),
+}
+
 /// A var that others may touch too.
 pub(crate) struct PortSpec {
     pub(crate) var: NonNull<VarState>,
@@ -148,6 +157,8 @@ pub(crate) struct Run {
     plan: Option<Arc<Plan>>,
     gate: Option<TaskRef>,
     ports: Vec<TaskRef>,
+    /// The number of its first task, if it was submitted while somebody observed.
+    first_number: Option<TaskNumber>,
     /// Kept for its memory: the locks held while the run enters the queues.
     guards: Vec<SpinGuard<'static, Ordered>>,
 }
@@ -256,7 +267,10 @@ impl Plan {
 
     /// Lets tasks go on the part of what is before them.
     #[inline]
-    fn let_go(&self, edges: &[Edge], scratch: &mut Scratch) {
+    fn let_go(&self, edges: &[Edge], by: By, scratch: &mut Scratch) {
+        if scratch.is_observed {
+            return self.let_go_observed(edges, by, scratch);
+        }
         for edge in edges {
             // AcqRel: pairs with the other predecessors, so that the task sees what all of them wrote. After the last
             // edge the plan may be gone.
@@ -264,6 +278,51 @@ impl Plan {
                 scratch.ready.push(self.task(edge.to()));
             }
         }
+    }
+
+    /// The same, and tells who is released by whom.
+    #[cold]
+    fn let_go_observed(&self, edges: &[Edge], by: By, scratch: &mut Scratch) {
+        let core = self.core.clone();
+        let (task, number, mut var) = match by {
+            By::Task(task) => (Some(task), task.number(), 0),
+            By::Hold(hold, var) => (None, hold.number(), var),
+        };
+        for edge in edges {
+            let next = &self.tasks[edge.to()];
+            if let Some(task) = task {
+                // SAFETY: the caller's task, which is not done.
+                var = self.conflict(unsafe { recorded(task) }.0, next);
+            }
+            // As in `let_go`.
+            if edge.is_sole() || self.counters[edge.to()].fetch_sub(1, Ordering::AcqRel) == 1 {
+                let next = self.task(edge.to());
+                core.observer.ready(next, Some(Release { task: number, var }));
+                scratch.ready.push(next);
+            }
+        }
+    }
+
+    /// The number of a var for which one task comes after another.
+    fn conflict(&self, before: &RecordedTask, after: &RecordedTask) -> usize {
+        let conflicts = |(var, mode): &(NonNull<VarState>, Mode)| {
+            let same = self.accesses(after).find(|(v, _)| v == var);
+            same.is_some_and(|(_, m)| m.is_exclusive() || mode.is_exclusive())
+        };
+        // SAFETY: pinned by the plan.
+        self.accesses(before).find(conflicts).map_or(0, |(var, _)| unsafe { var.as_ref() }.id())
+    }
+
+    /// Tells the tasks of a run as pushed; gives the number of the first.
+    #[cold]
+    fn tell_pushed(&self) -> Option<TaskNumber> {
+        let first = self.core.observer.numbers(self.tasks.len())?;
+        for (index, task) in self.tasks.iter().enumerate() {
+            // SAFETY: pinned by the plan.
+            let accesses = self.accesses(task).map(|(var, mode)| (unsafe { var.as_ref() }.id(), mode)).collect();
+            self.core.observer.pushed_as(first.checked_add(index), self.task(index), Role::Task, accesses);
+        }
+        Some(first)
     }
 
     /// Pushes one run.
@@ -290,15 +349,22 @@ impl Plan {
         let gate = [(self.gate.state_ptr(), Mode::Overwrite)];
         let gate = TaskRef::new(&self.core, header(), &gate, Hold { run: at, port: None });
         run.gate = Some(gate);
+        run.first_number = self.core.observer.is_on().then(|| self.tell_pushed()).flatten();
         self.core.tasks_begun(self.tasks.len() + self.ports.len() + 1);
         for (port, spec) in self.ports.iter().enumerate() {
             let mode = if spec.exclusive { Mode::Write } else { Mode::Read };
             let hold = Hold { run: at, port: Some(port as u32) };
             run.ports.push(TaskRef::new(&self.core, header(), &[(spec.var, mode)], hold));
         }
+        for task in run.ports.iter().chain([&gate]).filter(|task| task.has_room()) {
+            self.core.observer.pushed(*task);
+        }
         enter(gate, &run.ports, &mut run.guards);
         // The gate counts one more than its access, for this thread: from here on it may be granted.
         if gate.grant_one() {
+            if gate.has_room() {
+                self.core.observer.ready(gate, None);
+            }
             hand_on(&self.core, gate);
         }
     }
@@ -331,28 +397,34 @@ fn enter(gate: TaskRef, ports: &[TaskRef], guards: &mut Vec<SpinGuard<'static, O
 fn begin(run: NonNull<Run>, scratch: &mut Scratch) {
     // SAFETY: the run is pending, and nobody changes it before its end: not before the gate's firsts ran.
     let run_ref = unsafe { run.as_ref() };
-    let Some(plan) = &run_ref.plan else { return };
+    let (Some(plan), Some(gate)) = (&run_ref.plan, run_ref.gate) else { return };
     // SAFETY: no other run is between its beginning and its end.
     unsafe { *plan.current.get() = Some(run) };
     // Relaxed: seen by whom the firsts below let go.
     plan.sinks_left.store(plan.num_sinks, Ordering::Relaxed);
     for (port, task) in run_ref.ports.iter().enumerate() {
         if task.grant_one() {
+            if scratch.is_observed {
+                plan.core.observer.ready(*task, Some(Release { task: gate.number(), var: plan.gate.number() }));
+            }
             open(plan, port, scratch);
         }
     }
-    plan.let_go(plan.part(&plan.gate_firsts), scratch);
+    plan.let_go(plan.part(&plan.gate_firsts), By::Hold(gate, plan.gate.number()), scratch);
 }
 
 /// An outside var is granted, to a run that has begun.
 fn open(plan: &Plan, port: usize, scratch: &mut Scratch) {
     let spec = &plan.ports[port];
     // SAFETY: pinned by the plan.
-    if unsafe { spec.var.as_ref() }.is_troubled() {
+    let var = unsafe { spec.var.as_ref() };
+    if var.is_troubled() {
         // Relaxed: seen by whom the edges below let go.
         plan.troubled.store(true, Ordering::Relaxed);
     }
-    plan.let_go(plan.part(&spec.firsts), scratch);
+    // SAFETY: the run has begun, and does not end before its ports.
+    let Some(run) = (unsafe { plan.current_run() }) else { return };
+    plan.let_go(plan.part(&spec.firsts), By::Hold(run.ports[port], var.id()), scratch);
 }
 
 /// # Safety
@@ -385,6 +457,14 @@ impl Plan {
     }
 }
 
+/// The number of an unfinished recorded task, if its run has any.
+pub(crate) fn number(task: TaskRef) -> Option<TaskNumber> {
+    // SAFETY: the caller's task is recorded and unfinished.
+    let (task, plan) = unsafe { recorded(task) };
+    // SAFETY: as above.
+    unsafe { plan.current_run() }?.first_number?.checked_add(task.index as usize)
+}
+
 /// What an unfinished recorded task touches.
 pub(crate) fn accesses<'a>(task: TaskRef) -> impl Iterator<Item = (NonNull<VarState>, Mode)> + 'a {
     // SAFETY: the caller's task is recorded and unfinished.
@@ -405,6 +485,9 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
     }
     if plan.core.is_cancelling() {
         return finish(task, Err(Cause::Cancelled), scratch);
+    }
+    if scratch.is_observed {
+        plan.core.observer.started(task);
     }
     match &recorded.body {
         RecordedBody::Sync(f) => {
@@ -431,7 +514,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
 /// A recorded task is done.
 pub(crate) fn finish(task: TaskRef, result: Result<(), Cause>, scratch: &mut Scratch) {
     let result = result.map_err(|cause| {
-        let failure = Failure::new(task.id(), cause);
+        let failure = Failure::new(task.id(), task.number(), cause);
         // SAFETY: the core outlives its tasks.
         unsafe { task.core().as_ref() }.note_failure(&failure);
         failure
@@ -446,7 +529,10 @@ fn end(task: TaskRef, result: Result<(), Failure>, scratch: &mut Scratch) {
     if result.is_err() || plan.is_troubled() {
         leave_marks(plan, recorded, result.as_ref().map(|()| ()));
     }
-    release(plan, recorded, scratch);
+    if scratch.is_observed {
+        plan.core.observer.finished(task.number(), result.as_ref().map(|()| ()));
+    }
+    release(plan, recorded, task, scratch);
     // SAFETY: the core outlives the count of this task.
     unsafe { core.as_ref() }.task_done(scratch.counter);
 }
@@ -468,20 +554,20 @@ fn leave_marks(plan: &Plan, task: &RecordedTask, result: Result<(), &Failure>) {
 pub(crate) fn finish_issued(task: TaskRef, fence: &Arc<dyn Fence>, scratch: &mut Scratch) -> Arc<Fenced> {
     // SAFETY: it is not done, so its run has not ended.
     let (recorded, plan) = unsafe { recorded(task) };
-    let fenced = Fenced::new(task.id(), fence, plan.accesses(recorded));
+    let fenced = Fenced::new(task, fence, plan.accesses(recorded));
     // Relaxed: seen by whom this task lets go.
     plan.troubled.store(true, Ordering::Relaxed);
     for (var, mode) in plan.accesses(recorded) {
         // SAFETY: pinned by the plan; the task holds it.
         unsafe { var.as_ref().mark(mode.is_exclusive(), mark_issued(&fenced, mode)) };
     }
-    release(plan, recorded, scratch);
+    release(plan, recorded, task, scratch);
     fenced
 }
 
 /// Lets go what waits for a recorded task. The plan may be gone afterwards.
 #[inline]
-fn release(plan: &Plan, task: &RecordedTask, scratch: &mut Scratch) {
+fn release(plan: &Plan, task: &RecordedTask, itself: TaskRef, scratch: &mut Scratch) {
     if task.waits > 1 {
         // For the next run. Relaxed: whoever counts it down then comes after the end of this run.
         plan.counters[task.index as usize].store(task.waits, Ordering::Relaxed);
@@ -504,7 +590,7 @@ fn release(plan: &Plan, task: &RecordedTask, scratch: &mut Scratch) {
             end_run(plan, scratch);
         }
     } else {
-        plan.let_go(plan.part(&task.successors), scratch);
+        plan.let_go(plan.part(&task.successors), By::Task(itself), scratch);
     }
 }
 

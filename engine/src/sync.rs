@@ -13,6 +13,7 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
+    pub(crate) use loom::cell::UnsafeCell as CheckedCell;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use loom::thread::yield_now;
@@ -28,6 +29,25 @@ pub(crate) use std::sync::Arc;
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
+
+/// A cell whose uses loom checks for races.
+#[cfg(not(loom))]
+pub(crate) struct CheckedCell<T>(UnsafeCell<T>);
+
+#[cfg(not(loom))]
+impl<T> CheckedCell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        CheckedCell(UnsafeCell::new(value))
+    }
+
+    pub(crate) fn with<R>(&self, look: impl FnOnce(*const T) -> R) -> R {
+        look(self.0.get())
+    }
+
+    pub(crate) fn with_mut<R>(&self, change: impl FnOnce(*mut T) -> R) -> R {
+        change(self.0.get())
+    }
+}
 
 /// Locks, ignoring lock poisoning: every critical section in this crate either leaves the state valid at each step or
 /// holds no invariant, and a panicking task must not take the engine down with it.

@@ -7,6 +7,7 @@ use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::fence::{Fence, Fenced, Signal};
 use crate::name::Name;
 use crate::node::{Call, TaskList, TaskRef};
+use crate::observe::Release;
 use crate::recorded;
 use crate::slab::Freed;
 use crate::sync::{Arc, Ordering, SpinGuard, thread_local};
@@ -64,11 +65,13 @@ pub(crate) struct Scratch {
     /// Tasks that became ready and are not handed on yet.
     pub(crate) ready: TaskList,
     freed: Freed,
+    /// Whether the task that runs now is observed.
+    pub(crate) is_observed: bool,
 }
 
 impl Scratch {
     pub(crate) fn new(counter: usize) -> Self {
-        Scratch { counter, ready: TaskList::default(), freed: Freed::default() }
+        Scratch { counter, ready: TaskList::default(), freed: Freed::default(), is_observed: false }
     }
 
     /// Gives back the memory of finished tasks.
@@ -81,14 +84,21 @@ impl Scratch {
 /// hands on the task if nothing holds it up.
 pub(crate) fn push(core: &Core, task: TaskRef) {
     core.task_begun();
+    let is_observed = task.has_room();
+    if is_observed {
+        core.observer.pushed(task);
+    }
     let waits = enter(task);
     if waits == 0 {
+        if is_observed {
+            core.observer.ready(task, None);
+        }
         hand_on(core, task);
     }
 }
 
 /// Returns how many accesses were not granted. If any, the task may be gone when this returns.
-#[inline]
+#[inline(always)] // a call would be felt on every push
 fn enter(task: TaskRef) -> u32 {
     let mut slots = task.slots();
     match (slots.next(), slots.len()) {
@@ -205,6 +215,9 @@ fn fences(task: TaskRef) -> Vec<Arc<dyn Fence>> {
 /// Runs a ready task; what becomes ready by it is left in `scratch`.
 #[inline]
 pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
+    // SAFETY: the core outlives its tasks.
+    let core = unsafe { task.core().as_ref() };
+    scratch.is_observed = core.observer.is_on();
     match task.call() {
         Call::Sync(_) | Call::Async(_) => {
             match entry(task) {
@@ -212,11 +225,13 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
                 Entry::Poisoned(failure) => return finish(task, Err(&failure.through(task.id())), scratch),
                 Entry::Held => return,
             }
-            // SAFETY: the core outlives its tasks.
-            if unsafe { task.core().as_ref() }.is_cancelling() {
+            if core.is_cancelling() {
                 return fail(task, Cause::Cancelled, scratch);
             }
             if let Some(body) = task.take_body() {
+                if scratch.is_observed {
+                    core.observer.started(task);
+                }
                 call(task, body, scratch);
             }
         }
@@ -228,6 +243,8 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
 }
 
 fn run_inline(task: TaskRef, scratch: &mut Scratch) {
+    // SAFETY: the core outlives its tasks.
+    let core = unsafe { task.core().as_ref() };
     let poison = match entry(task) {
         Entry::Free => None,
         Entry::Poisoned(failure) => Some(failure),
@@ -236,6 +253,9 @@ fn run_inline(task: TaskRef, scratch: &mut Scratch) {
     let Some(body) = task.take_body() else { return };
     match task.call() {
         Call::Probe(f) => {
+            if scratch.is_observed {
+                core.observer.started(task);
+            }
             // SAFETY: the closure was just taken, and is of this type.
             unsafe { f(body, poison) };
             finish(task, Ok(()), scratch);
@@ -283,7 +303,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
 
 #[cold]
 fn fail(task: TaskRef, cause: Cause, scratch: &mut Scratch) {
-    let failure = Failure::new(task.id(), cause);
+    let failure = Failure::new(task.id(), task.number(), cause);
     // SAFETY: the core outlives its tasks.
     unsafe { task.core().as_ref() }.note_failure(&failure);
     finish(task, Err(&failure), scratch);
@@ -293,11 +313,11 @@ fn fail(task: TaskRef, cause: Cause, scratch: &mut Scratch) {
 #[inline]
 pub(crate) fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
     let core = task.core();
-    for slot in task.slots() {
-        let (var, mode) = (slot.var_ptr(), slot.mode());
-        // SAFETY: the task is granted all its accesses and ends each once.
-        unsafe { VarState::finish(var, mode.is_exclusive(), mark(result, mode), |t| scratch.ready.push(t)) };
+    if scratch.is_observed {
+        // SAFETY: the core outlives its tasks.
+        unsafe { core.as_ref() }.observer.finished(task.number(), result);
     }
+    end_accesses(task, scratch, |mode| mark(result, mode));
     // Relaxed: set by this thread, or before the token came to it.
     if task.ungranted().load(Ordering::Relaxed) == 0 || task.grant_one() {
         // SAFETY: all accesses are finished, and whoever ran the body has let go of it.
@@ -317,9 +337,41 @@ pub(crate) fn mark(result: Result<(), &Failure>, mode: Mode) -> Mark<'_> {
     }
 }
 
+/// Ends all accesses; what becomes ready by it is left in `scratch`.
+#[inline]
+fn end_accesses<'m>(task: TaskRef, scratch: &mut Scratch, mark: impl Fn(Mode) -> Mark<'m>) {
+    if scratch.is_observed {
+        return end_accesses_observed(task, scratch, &mark);
+    }
+    for slot in task.slots() {
+        let (var, mode) = (slot.var_ptr(), slot.mode());
+        // SAFETY: the task is granted all its accesses and ends each once.
+        unsafe { VarState::finish(var, mode.is_exclusive(), mark(mode), |t| scratch.ready.push(t)) };
+    }
+}
+
+/// The same, and tells who is released by it: outside the locks, and before anyone can run them.
+#[cold]
+fn end_accesses_observed<'m>(task: TaskRef, scratch: &mut Scratch, mark: &dyn Fn(Mode) -> Mark<'m>) {
+    // SAFETY: the core outlives its tasks.
+    let core = unsafe { task.core().as_ref() };
+    let mut released: SmallVec<[TaskRef; 8]> = SmallVec::new();
+    for slot in task.slots() {
+        let release = Release { task: task.number(), var: slot.var().id() };
+        let (var, mode) = (slot.var_ptr(), slot.mode());
+        // SAFETY: as in `end_accesses`.
+        unsafe { VarState::finish(var, mode.is_exclusive(), mark(mode), |t| released.push(t)) };
+        for ready in released.drain(..) {
+            core.observer.ready(ready, Some(release));
+            scratch.ready.push(ready);
+        }
+    }
+}
+
 /// As `finish`, on a thread that is no worker.
 fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
     let mut scratch = Scratch::new(0);
+    scratch.is_observed = core.observer.is_on();
     match (task.call(), result) {
         (Call::Recorded, result) => recorded::finish(task, result, &mut scratch),
         (_, Ok(())) => finish(task, Ok(()), &mut scratch),
@@ -331,15 +383,15 @@ fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
 /// Lets the next ones go while the task's work goes on behind a fence. The task counts as done when that fires.
 fn finish_issued(core: &Arc<Core>, task: TaskRef, fence: Arc<dyn Fence>) {
     let mut scratch = Scratch::new(0);
+    scratch.is_observed = core.observer.is_on();
+    if scratch.is_observed {
+        core.observer.issued(task);
+    }
     let fenced = if let Call::Recorded = task.call() {
         recorded::finish_issued(task, &fence, &mut scratch)
     } else {
-        let fenced = Fenced::new(task.id(), &fence, task.slots().map(|s| (s.var_ptr(), s.mode())));
-        for slot in task.slots() {
-            let (var, mode) = (slot.var_ptr(), slot.mode());
-            // SAFETY: as in `finish`.
-            unsafe { VarState::finish(var, mode.is_exclusive(), mark_issued(&fenced, mode), |t| scratch.ready.push(t)) };
-        }
+        let fenced = Fenced::new(task, &fence, task.slots().map(|s| (s.var_ptr(), s.mode())));
+        end_accesses(task, &mut scratch, |mode| mark_issued(&fenced, mode));
         if task.grant_one() {
             // SAFETY: as in `finish`.
             unsafe { task.free(&mut scratch.freed) };

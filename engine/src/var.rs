@@ -371,6 +371,12 @@ impl Var {
         self.0.state == other.0.state
     }
 
+    /// What identifies the var in its engine: in messages, and in [traces](crate::Trace).
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.state().id()
+    }
+
     /// Waits until every task pushed so far that writes this var is done.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 use loom::cell::UnsafeCell;
 use loom::thread;
 use std::sync::Arc;
-use varflow_engine::{Engine, Var};
+use varflow_engine::{Engine, Var, WatchOptions};
 
 /// A counter that loom watches: touching it without the engine's ordering fails the check.
 #[derive(Clone)]
@@ -124,5 +124,26 @@ fn dropping_the_engine_waits_for_all() {
         });
         drop(engine);
         assert_eq!(a.look(), 1);
+    });
+}
+
+#[test]
+fn a_watch_begins_drains_and_ends_while_tasks_run() {
+    check(|| {
+        let engine = Engine::serial();
+        let a = Counter::new(&engine);
+        let other = {
+            let (engine, a) = (engine.clone(), a.clone());
+            thread::spawn(move || {
+                let inner = a.clone();
+                engine.raw("add").write(&a.1).run(move |_| inner.add());
+            })
+        };
+        let mut watch = engine.observe(WatchOptions::default()).unwrap();
+        let before = watch.drain().events.len();
+        other.join().unwrap();
+        let trace = watch.stop();
+        assert!(before + trace.events.len() <= 4 && trace.lost == 0);
+        assert!(a.look() == 1);
     });
 }
