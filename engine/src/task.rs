@@ -255,7 +255,7 @@ fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
     hand_on_all(core, &mut scratch);
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_string());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".to_string())
 }
@@ -304,12 +304,30 @@ impl ReadyTask {
     }
 }
 
+thread_local! {
+    /// While this thread drops a task, those that it drops by that: each lets others go, which their lane may drop too. They
+    /// are dropped in a loop, since a chain of tasks can be longer than the stack is deep.
+    #[allow(clippy::missing_const_for_thread_local)] // loom's threads know no constants
+    static DROPPED: Cell<Option<TaskList>> = Cell::new(None);
+}
+
 impl Drop for ReadyTask {
     fn drop(&mut self) {
-        if let Some(task) = self.0.take() {
+        let Some(task) = self.0.take() else { return };
+        if let Some(mut later) = DROPPED.with(Cell::take) {
+            later.push(task);
+            return DROPPED.with(|d| d.set(Some(later)));
+        }
+        DROPPED.with(|d| d.set(Some(TaskList::default())));
+        let mut next = Some(task);
+        while let Some(task) = next {
             let core = Self::core_of(task);
             let lane = core.lane(task.lane()).name().to_string();
             finish_here(&core, task, Err(Cause::LaneGaveUp(lane)));
+            next = DROPPED.with(|d| {
+                let mut later = d.take()?;
+                later.pop().inspect(|_| d.set(Some(later)))
+            });
         }
     }
 }
