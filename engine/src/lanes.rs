@@ -4,6 +4,9 @@ mod parallel;
 mod pool;
 mod ranked;
 mod serial;
+mod shuffled;
+mod turns;
 
 pub use pool::Pool;
 pub use serial::Serial;
+pub use shuffled::Shuffled;

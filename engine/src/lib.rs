@@ -6,6 +6,7 @@
 mod access;
 mod builder;
 mod data;
+mod dice;
 mod engine;
 mod error;
 mod lane;
@@ -25,7 +26,7 @@ pub use data::{Data, Fetch, Read, Write};
 pub use engine::{Engine, EngineBuilder, LaneHandle, OnDrop};
 pub use error::{BoxError, Cause, Error, Failure, TaskId};
 pub use lane::Lane;
-pub use lanes::{Pool, Serial};
+pub use lanes::{Pool, Serial, Shuffled};
 pub use name::Name;
 pub use queue::{VarQueue, WaitList};
 pub use task::{Completion, Outcome, ReadyTask, TaskCtx};
