@@ -5,6 +5,7 @@
 
 mod access;
 mod builder;
+pub mod conformance;
 mod data;
 mod dice;
 mod engine;
