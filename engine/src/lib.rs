@@ -15,6 +15,7 @@ mod lanes;
 mod name;
 mod node;
 mod queue;
+pub mod refused;
 mod slab;
 mod sync;
 mod task;
