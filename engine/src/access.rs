@@ -1,7 +1,7 @@
 //! How a task touches a var, and the set of all the vars that a task touches.
 #![expect(unsafe_code, reason = "looks at vars whose handles are borrowed")]
 
-use crate::var::{Var, VarState};
+use crate::var::{Var, VarPin, VarState};
 use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -65,6 +65,26 @@ impl<'a> AccessSet<'a> {
                 a == b
             });
         }
+    }
+
+    /// Each var, kept alive.
+    pub(crate) fn pins(&self) -> impl Iterator<Item = (VarPin, Mode)> {
+        // SAFETY: the handles are borrowed, so the vars live.
+        self.vars.iter().map(|&(var, mode)| (unsafe { VarPin::new(var) }, mode))
+    }
+
+    /// Leaves out the vars that are inside recorded schedules, and tells the first.
+    pub(crate) fn drop_inside(&mut self) -> Option<usize> {
+        let mut found = None;
+        self.vars.retain(|(var, _)| {
+            // SAFETY: as above.
+            let var = unsafe { var.as_ref() };
+            if var.is_inside() {
+                found.get_or_insert(var.id());
+            }
+            !var.is_inside()
+        });
+        found
     }
 
     pub(crate) fn vars(&self) -> &[(NonNull<VarState>, Mode)] {

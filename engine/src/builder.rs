@@ -6,6 +6,8 @@ use crate::data::{Data, Fetch, Put, Read, Write};
 use crate::engine::{Engine, LaneHandle};
 use crate::error::{BoxError, Cause};
 use crate::name::Name;
+use crate::recorded::RecordedBody;
+use crate::recorder::{Recorder, Task};
 use crate::node::{AsyncBody, Body, Header, SyncBody, TaskRef};
 use crate::sync::Arc;
 use crate::task::{Completion, Outcome, TaskCtx, push};
@@ -28,12 +30,14 @@ pub struct RawTask<'a> {
     lane: u16,
     accesses: AccessSet<'a>,
     misuse: Option<Cause>,
+    /// Whether a var is inside a recorded schedule: then only that can have the task.
+    inside: bool,
 }
 
 impl<'a> RawTask<'a> {
     #[inline]
     pub(crate) fn new(engine: &'a Engine, name: Name, site: &'static Location<'static>) -> Self {
-        RawTask { engine, name, site, priority: 0, lane: 0, accesses: AccessSet::default(), misuse: None }
+        RawTask { engine, name, site, priority: 0, lane: 0, accesses: AccessSet::default(), misuse: None, inside: false }
     }
 
     /// Names a var that the task touches.
@@ -41,6 +45,7 @@ impl<'a> RawTask<'a> {
     pub fn access(mut self, var: &'a Var, mode: Mode) -> Self {
         if Arc::ptr_eq(var.core(), self.engine.core()) {
             self.accesses.add(var, mode);
+            self.inside |= var.state().is_inside();
         } else {
             self.misuse = Some(Cause::ForeignVar(format!("{var:?}")));
         }
@@ -114,11 +119,38 @@ impl<'a> RawTask<'a> {
     #[inline]
     pub(crate) fn push<B: Body>(self, body: B) {
         let core = &**self.engine.core();
-        if core.is_closed() || self.misuse.is_some() {
-            let cause = self.misuse.unwrap_or(Cause::ShutDown);
-            return RawTask { misuse: None, ..self }.enter(cause);
+        if core.is_closed() || self.misuse.is_some() || self.inside {
+            return self.refuse();
         }
         self.enter(body);
+    }
+
+    #[cold]
+    fn refuse(mut self) {
+        // A schedule's vars are its own: what is refused does not even poison them.
+        let inside = self.accesses.drop_inside().map(|id| Cause::InsideVar(format!("var {id}")));
+        let cause = self.misuse.take().or(inside).unwrap_or(Cause::ShutDown);
+        self.enter(cause);
+    }
+
+    /// Records the task: see [`Recorder`].
+    pub fn record<R: Outcome>(self, recorder: &mut Recorder, body: impl Fn(&TaskCtx<'_>) -> R + Send + Sync + 'static) {
+        self.record_body(recorder, RecordedBody::Sync(Box::new(move |ctx| body(ctx).into_result())));
+    }
+
+    /// Records a task that is done when its token is used: see [`Recorder`].
+    pub fn record_async(
+        self,
+        recorder: &mut Recorder,
+        body: impl Fn(&TaskCtx<'_>, Completion) + Send + Sync + 'static,
+    ) {
+        self.record_body(recorder, RecordedBody::Async(Box::new(body)));
+    }
+
+    fn record_body(mut self, recorder: &mut Recorder, body: RecordedBody) {
+        let header = Header { name: self.name, site: self.site, priority: self.priority, lane: self.lane };
+        self.accesses.normalise();
+        recorder.add(self.engine, Task { header, accesses: self.accesses.pins().collect(), misuse: self.misuse, body });
     }
 
     #[inline]
@@ -193,6 +225,29 @@ macro_rules! arity {
                     // SAFETY: the task holds the accesses, the body is generic over the lifetime so that no reference
                     // leaves it, `access_once` refused double naming, and every value was seen to be there.
                     let result = body(ctx, $(unsafe { accesses.$index.fetch_out() }),*);
+                    result.into_result()
+                });
+            }
+
+            /// Records the task: see [`Recorder`].
+            pub fn record<R: Outcome>(
+                self,
+                recorder: &mut Recorder,
+                body: impl for<'a> Fn($($name::Out<'a>),*) -> R + Send + Sync + 'static,
+            ) where $($name: Sync),* {
+                let accesses = self.accesses;
+                let names = ($(accesses.$index.data_var(),)*);
+                let raw: RawTask<'_> = self.raw; // the names live less long than the task's engine
+                let raw = raw$(.access_once(&names.$index, $name::MODE))*;
+                raw.record(recorder, move |_ctx| {
+                    $(
+                        // SAFETY: this is the task that holds the access.
+                        if !unsafe { accesses.$index.is_written() } {
+                            return Err(unwritten($index));
+                        }
+                    )*
+                    // SAFETY: as in `run_with`; runs of a schedule do not overlap.
+                    let result = body($(unsafe { accesses.$index.fetch_out() }),*);
                     result.into_result()
                 });
             }

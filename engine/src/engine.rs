@@ -7,6 +7,7 @@ use crate::error::{Error, Failure};
 use crate::lane::Lane;
 use crate::lanes::{Pool, Serial, Shuffled};
 use crate::name::Name;
+use crate::recorder::Recorder;
 use crate::slab::Slab;
 use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait, yield_now};
 use crate::task::{is_running, running};
@@ -51,6 +52,8 @@ pub(crate) struct Core {
     state: AtomicUsize,
     first_failure: Mutex<Option<Failure>>,
     pub(crate) blocked: Mutex<Vec<Blocked>>,
+    /// How often a ready task was held for a fence.
+    pub(crate) held: AtomicUsize,
 }
 
 impl Core {
@@ -66,6 +69,13 @@ impl Core {
         if pushed % LOOK_EVERY == LOOK_EVERY - 1 {
             self.pace();
         }
+    }
+
+    /// Counts many tasks as pushed: those of a recorded schedule.
+    pub(crate) fn tasks_begun(&self, n: usize) {
+        // Relaxed: as above.
+        self.pushed.fetch_add(n, Ordering::Relaxed);
+        self.pace();
     }
 
     /// Lets the workers catch up with a pusher that is far ahead, so that tasks are still in the caches when they run.
@@ -304,6 +314,7 @@ impl Engine {
             state: AtomicUsize::new(OPEN),
             first_failure: Mutex::new(None),
             blocked: Mutex::new(Vec::new()),
+            held: AtomicUsize::new(0),
         });
         Engine { core: core.clone(), _owner: Some(Arc::new(Owner { core, on_drop })) }
     }
@@ -339,6 +350,12 @@ impl Engine {
         RawTask::new(self, name.into(), Location::caller())
     }
 
+    /// Starts recording a schedule: tasks described as ever, ended by [`RawTask::record`] or [`TaskBuilder::record`]
+    /// instead of `run`.
+    pub fn recorder(&self, name: impl Into<Name>) -> Recorder {
+        Recorder::new(self, name.into())
+    }
+
     /// Adds a lane. Tasks choose it with [`RawTask::lane`] or [`TaskBuilder::lane`].
     ///
     /// # Errors
@@ -367,6 +384,13 @@ impl Engine {
             Some(failure) => Err(Error::Task(failure)),
             None => Ok(()),
         }
+    }
+
+    /// How often so far a ready task was kept on the host until a [`Fence`](crate::Fence) fired, because its lane does not
+    /// understand it. Between lanes that understand each other's fences it stays 0.
+    #[must_use]
+    pub fn num_held(&self) -> usize {
+        self.core.held.load(Ordering::Relaxed)
     }
 
     /// Whether both are handles on one engine.

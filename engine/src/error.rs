@@ -33,6 +33,8 @@ pub enum Cause {
     Panicked(String),
     /// The body dropped its completion token without using it.
     TokenDropped,
+    /// The fence that the task was finished with was lost before it fired.
+    FenceDropped,
     /// The engine was told to cancel what had not started.
     Cancelled,
     /// The task was pushed after the engine had shut down.
@@ -41,6 +43,8 @@ pub enum Cause {
     LaneGaveUp(String),
     /// The task names a var or lane of another engine.
     ForeignVar(String),
+    /// The task names a var that only a recorded schedule may touch.
+    InsideVar(String),
     /// The task names the same typed value twice, at least once for writing.
     NamedTwice(String),
 }
@@ -51,10 +55,12 @@ impl fmt::Display for Cause {
             Cause::Failed(e) => write!(f, "failed: {e}"),
             Cause::Panicked(m) => write!(f, "panicked: {m}"),
             Cause::TokenDropped => write!(f, "dropped its completion token without using it"),
+            Cause::FenceDropped => write!(f, "was issued, but its fence was dropped before it fired"),
             Cause::Cancelled => write!(f, "was cancelled before it started"),
             Cause::ShutDown => write!(f, "was pushed after the engine had shut down"),
             Cause::LaneGaveUp(lane) => write!(f, "was given up by lane \"{lane}\" without being run"),
             Cause::ForeignVar(v) => write!(f, "names {v}, which belongs to another engine"),
+            Cause::InsideVar(v) => write!(f, "names {v}, which is inside a recorded schedule: only its tasks may"),
             Cause::NamedTwice(v) => write!(f, "names {v} twice and writes it: name a value once"),
         }
     }
@@ -167,6 +173,17 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A schedule cannot be recorded.
+    #[error("schedule \"{schedule}\" cannot be recorded: {reason}")]
+    Schedule {
+        /// The schedule.
+        schedule: Name,
+        /// Why.
+        reason: String,
+    },
+    /// A wait for a var that only a recorded schedule may touch.
+    #[error("{0} is inside a recorded schedule: wait for the schedule, or for a var outside that it writes")]
+    InsideVar(String),
     /// A value that is asked for was never written.
     #[error("the value of {0} was never written")]
     Unwritten(String),

@@ -1,6 +1,7 @@
 //! A lane runs ready tasks: a pool of threads, a device queue, or an embedder's own executor.
 
 use crate::error::Error;
+use crate::fence::Fence;
 use crate::task::ReadyTask;
 
 /// Runs the tasks that are handed to it. The engine has done all ordering: a lane may run its tasks in any order and
@@ -33,6 +34,13 @@ pub trait Lane: Send + Sync + 'static {
 
     /// Takes a ready task, to be run by [`ReadyTask::run`]. Rules 1 and 2.
     fn submit(&self, task: ReadyTask);
+
+    /// Whether this lane orders its own work after the fence by itself, on the device. Then a task that comes after the
+    /// fence is submitted before it has fired, and the lane has to see to the task's [`ReadyTask::fences`].
+    fn understands(&self, fence: &dyn Fence) -> bool {
+        let _ = fence;
+        false
+    }
 
     /// How many tasks can run at once. Rule 4.
     fn width(&self) -> usize {

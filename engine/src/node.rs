@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::queue::WaitList;
 use crate::slab::{Freed, UNIT_BYTES};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
-use crate::task::{Completion, Outcome, TaskCtx};
+use crate::task::{Completion, Outcome, Scratch, TaskCtx};
 use crate::var::VarState;
 use std::cell::Cell;
 use std::mem::{align_of, size_of};
@@ -65,13 +65,17 @@ pub(crate) enum Call {
     Probe(unsafe fn(NonNull<u8>, Option<Failure>)),
     /// Fails where it is released: a task that was refused.
     Refused(unsafe fn(NonNull<u8>) -> Cause),
+    /// Runs where it is released, and goes on holding its vars: a recorded schedule's hold on one. The closure stays.
+    Port(unsafe fn(NonNull<u8>, &mut Scratch)),
+    /// A task of a recorded schedule: see `recorded.rs`.
+    Recorded,
 }
 
 impl Call {
     /// Whether the task runs on whichever thread releases it.
     #[inline]
     pub(crate) fn is_inline(self) -> bool {
-        matches!(self, Call::Probe(_) | Call::Refused(_))
+        matches!(self, Call::Probe(_) | Call::Refused(_) | Call::Port(_))
     }
 }
 
@@ -134,6 +138,23 @@ unsafe impl<F: FnOnce(Option<Failure>) + Send + 'static> Body for ProbeBody<F> {
     };
 }
 
+/// A closure of a [`Call::Port`].
+///
+/// # Safety
+/// As [`Body`]; `granted` leaves the closure where it is.
+pub(crate) unsafe trait PortBody: Send + 'static {
+    /// The task is granted all that it waits for.
+    ///
+    /// # Safety
+    /// `body` is the place of a `Self`.
+    unsafe fn granted(body: NonNull<u8>, scratch: &mut Scratch);
+}
+
+// SAFETY: the functions are made for this type.
+unsafe impl<P: PortBody> Body for P {
+    const TYPE: BodyType = BodyType { call: Call::Port(P::granted), drop: drop_body::<P> };
+}
+
 /// What a task is made of, but for its accesses and closure.
 pub(crate) struct Header {
     pub(crate) name: Name,
@@ -143,7 +164,7 @@ pub(crate) struct Header {
 }
 
 /// A task. It lives from [`TaskRef::new`] until [`TaskRef::free`]; whoever holds one of these relies on that.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TaskRef(NonNull<Node>);
 
 // SAFETY: which thread may touch which field when is the protocol that DESIGN.md proves; closures are Send.
@@ -169,7 +190,43 @@ const fn body_offset(num_slots: usize) -> usize {
     slots_end(num_slots).next_multiple_of(BODY_ALIGN)
 }
 
+impl Node {
+    /// The header of a task of a recorded schedule, which lies in no block and has neither slots nor a closure behind it.
+    pub(crate) fn recorded(core: &Core, header: Header) -> Node {
+        let Header { name, site, priority, lane } = header;
+        Node {
+            body: const { &BodyType { call: Call::Recorded, drop: drop_body::<()> } },
+            next: Cell::new(None),
+            core: NonNull::from(core),
+            name,
+            site,
+            ungranted: AtomicU32::new(0),
+            priority,
+            num_slots: 0,
+            lane,
+            units: 0,
+            has_body: Cell::new(false),
+        }
+    }
+}
+
 impl TaskRef {
+    /// The task whose header is there.
+    pub(crate) fn of_recorded(node: NonNull<Node>) -> TaskRef {
+        TaskRef(node)
+    }
+
+    /// The header, with the provenance that it was given.
+    pub(crate) fn node_ptr(self) -> NonNull<Node> {
+        self.0
+    }
+
+    /// The closure's place, where it stays.
+    pub(crate) fn body(self) -> NonNull<u8> {
+        // SAFETY: the closure lies in the same block.
+        unsafe { self.0.cast::<u8>().add(body_offset(self.num_slots())) }
+    }
+
     /// A new task. `accesses` are deduplicated and sorted.
     #[inline]
     pub(crate) fn new<B: Body>(
@@ -237,8 +294,7 @@ impl TaskRef {
     /// The closure's place; from now on it counts as taken. `None` if it was taken before.
     #[inline]
     pub(crate) fn take_body(self) -> Option<NonNull<u8>> {
-        // SAFETY: the closure lies in the same block.
-        self.node().has_body.replace(false).then(|| unsafe { self.0.cast::<u8>().add(body_offset(self.num_slots())) })
+        self.node().has_body.replace(false).then(|| self.body())
     }
 
     /// The engine's core, which outlives the task.
@@ -272,11 +328,6 @@ impl TaskRef {
     #[inline]
     pub(crate) fn next(&self) -> &Cell<Option<TaskRef>> {
         &self.node().next
-    }
-
-    /// What identifies the task while it lives.
-    pub(crate) fn address(self) -> usize {
-        self.0.as_ptr() as usize
     }
 
     pub(crate) fn name(&self) -> &Name {

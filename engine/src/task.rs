@@ -4,11 +4,13 @@
 use crate::access::Mode;
 use crate::engine::{Core, Engine};
 use crate::error::{BoxError, Cause, Failure, TaskId};
+use crate::fence::{Fence, Fenced, Signal};
 use crate::name::Name;
 use crate::node::{Call, TaskList, TaskRef};
+use crate::recorded;
 use crate::slab::Freed;
 use crate::sync::{Arc, Ordering, SpinGuard, thread_local};
-use crate::var::{Ordered, Poison, VarState};
+use crate::var::{Mark, Ordered, VarState};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,7 +49,7 @@ pub(crate) fn is_running() -> bool {
 
 /// Runs `body` with `task` marked as the one that this thread runs. `body` does not unwind.
 #[inline]
-fn as_running<R>(task: TaskRef, body: impl FnOnce() -> R) -> R {
+pub(crate) fn as_running<R>(task: TaskRef, body: impl FnOnce() -> R) -> R {
     let frame = Frame { task, beneath: RUNNING.with(Cell::get) };
     RUNNING.with(|r| r.set(Some(NonNull::from(&frame))));
     let result = body();
@@ -115,7 +117,7 @@ fn enter(task: TaskRef) -> u32 {
 }
 
 /// Gives a ready task to its lane, or runs it here.
-fn hand_on(core: &Core, task: TaskRef) {
+pub(crate) fn hand_on(core: &Core, task: TaskRef) {
     if task.call().is_inline() {
         let mut scratch = Scratch::new(0);
         run(task, &mut scratch);
@@ -137,35 +139,100 @@ fn hand_on_all(core: &Core, scratch: &mut Scratch) {
     scratch.flush(core);
 }
 
-/// The poison that a task inherits: of the var with the lowest number, so that it does not depend on addresses.
-fn inherited(task: TaskRef) -> Option<Failure> {
+/// What a ready task meets.
+pub(crate) enum Entry {
+    /// It may run.
+    Free,
+    /// It reads poison.
+    Poisoned(Failure),
+    /// It waits for a fence, and has been put where it will go on from.
+    Held,
+}
+
+#[inline]
+fn entry(task: TaskRef) -> Entry {
+    if task.slots().any(|s| s.var().is_troubled()) {
+        look(task, task.slots().map(|s| (s.var_ptr(), s.mode())))
+    } else {
+        Entry::Free
+    }
+}
+
+/// What a ready task meets that touches `accesses`, which it holds.
+#[cold]
+pub(crate) fn look(task: TaskRef, accesses: impl Iterator<Item = (NonNull<VarState>, Mode)>) -> Entry {
+    // SAFETY: the core outlives its tasks.
+    let core = unsafe { task.core().as_ref() };
+    let lane = (!task.call().is_inline()).then(|| core.lane(task.lane()));
+    // The poison of the var with the lowest number, so that it does not depend on addresses.
     let mut found: Option<(usize, Failure)> = None;
-    for slot in task.slots().filter(|s| s.mode().sees_old()) {
+    for (var, mode) in accesses {
         // SAFETY: the task holds the var.
-        let poison = unsafe { slot.var().poison() };
-        if let Some(failure) = poison.filter(|_| found.as_ref().is_none_or(|(id, _)| *id > slot.var().id())) {
-            found = Some((slot.var().id(), failure.clone()));
+        let var = unsafe { var.as_ref() };
+        let mut ahead: SmallVec<[Arc<Fenced>; 4]> = SmallVec::new();
+        var.fences(mode, |fence| ahead.push(fence.clone()));
+        for fence in ahead {
+            let understood = lane.zip(fence.fence()).is_some_and(|(l, f)| l.understands(&*f));
+            if !understood && fence.hold(task, core) {
+                return Entry::Held;
+            }
+        }
+        // Only now: a fence that fired a moment ago has left its poison before it said so.
+        if let Some(failure) = var.poison(mode).filter(|_| found.as_ref().is_none_or(|(id, _)| *id > var.id())) {
+            found = Some((var.id(), failure));
         }
     }
-    found.map(|(_, failure)| failure)
+    found.map_or(Entry::Free, |(_, failure)| Entry::Poisoned(failure))
+}
+
+/// The fences that a ready task comes after and that may not have fired.
+fn fences(task: TaskRef) -> Vec<Arc<dyn Fence>> {
+    let mut out = Vec::new();
+    let mut add = |var: &VarState, mode| {
+        if var.is_troubled() {
+            var.fences(mode, |f| out.extend(f.fence()));
+        }
+    };
+    if let Call::Recorded = task.call() {
+        // SAFETY: the task holds the vars.
+        recorded::accesses(task).for_each(|(var, mode)| add(unsafe { var.as_ref() }, mode));
+    } else {
+        task.slots().for_each(|s| add(s.var(), s.mode()));
+    }
+    out
 }
 
 /// Runs a ready task; what becomes ready by it is left in `scratch`.
 #[inline]
 pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
-    let poison = inherited(task);
-    if !task.call().is_inline() {
-        if let Some(failure) = poison {
-            let failure = failure.through(task.id());
-            return finish(task, Err(&failure), scratch);
+    match task.call() {
+        Call::Sync(_) | Call::Async(_) => {
+            match entry(task) {
+                Entry::Free => {}
+                Entry::Poisoned(failure) => return finish(task, Err(&failure.through(task.id())), scratch),
+                Entry::Held => return,
+            }
+            // SAFETY: the core outlives its tasks.
+            if unsafe { task.core().as_ref() }.is_cancelling() {
+                return fail(task, Cause::Cancelled, scratch);
+            }
+            if let Some(body) = task.take_body() {
+                call(task, body, scratch);
+            }
         }
-        // SAFETY: the core outlives its tasks.
-        if unsafe { task.core().as_ref() }.is_cancelling() {
-            return fail(task, Cause::Cancelled, scratch);
-        }
-        let Some(body) = task.take_body() else { return };
-        return call(task, body, scratch);
+        Call::Recorded => recorded::run(task, scratch),
+        // SAFETY: the closure is of this type, and stays.
+        Call::Port(f) => unsafe { f(task.body(), scratch) },
+        Call::Probe(_) | Call::Refused(_) => run_inline(task, scratch),
     }
+}
+
+fn run_inline(task: TaskRef, scratch: &mut Scratch) {
+    let poison = match entry(task) {
+        Entry::Free => None,
+        Entry::Poisoned(failure) => Some(failure),
+        Entry::Held => return,
+    };
     let Some(body) = task.take_body() else { return };
     match task.call() {
         Call::Probe(f) => {
@@ -178,7 +245,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
             let cause = unsafe { f(body) };
             fail(task, cause, scratch);
         }
-        Call::Sync(_) | Call::Async(_) => {}
+        Call::Sync(_) | Call::Async(_) | Call::Port(_) | Call::Recorded => {}
     }
 }
 
@@ -187,7 +254,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
     match task.call() {
         Call::Sync(f) => {
             // SAFETY: the closure was just taken, and is of this type.
-            let body = || unsafe { f(body, &TaskCtx { task, _running: std::marker::PhantomData }) };
+            let body = || unsafe { f(body, &TaskCtx::new(task)) };
             match as_running(task, || catch_unwind(AssertUnwindSafe(body))) {
                 Ok(Ok(())) => finish(task, Ok(()), scratch),
                 Ok(Err(e)) => fail(task, Cause::Failed(e), scratch),
@@ -202,7 +269,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
             task.ungranted().store(2, Ordering::Relaxed);
             let token = Completion { task, core };
             // SAFETY: as above.
-            let body = || unsafe { f(body, &TaskCtx { task, _running: std::marker::PhantomData }, token) };
+            let body = || unsafe { f(body, &TaskCtx::new(task), token) };
             // A panic drops the token, unless the body has passed it on: then its holder still completes the task.
             let _ = as_running(task, || catch_unwind(AssertUnwindSafe(body)));
             if task.grant_one() {
@@ -210,7 +277,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
                 unsafe { task.free(&mut scratch.freed) };
             }
         }
-        Call::Probe(_) | Call::Refused(_) => {}
+        Call::Probe(_) | Call::Refused(_) | Call::Port(_) | Call::Recorded => {}
     }
 }
 
@@ -224,17 +291,12 @@ fn fail(task: TaskRef, cause: Cause, scratch: &mut Scratch) {
 
 /// Poisons or heals what the task writes, lets the next ones go, frees the task and counts it as done.
 #[inline]
-fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
+pub(crate) fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
     let core = task.core();
     for slot in task.slots() {
         let (var, mode) = (slot.var_ptr(), slot.mode());
-        let poison = match (result, mode) {
-            (Err(failure), Mode::Write | Mode::Overwrite) => Poison::Set(failure),
-            (Ok(()), Mode::Overwrite) => Poison::Heal,
-            _ => Poison::Keep,
-        };
         // SAFETY: the task is granted all its accesses and ends each once.
-        unsafe { VarState::finish(var, mode.is_exclusive(), poison, |t| scratch.ready.push(t)) };
+        unsafe { VarState::finish(var, mode.is_exclusive(), mark(result, mode), |t| scratch.ready.push(t)) };
     }
     // Relaxed: set by this thread, or before the token came to it.
     if task.ungranted().load(Ordering::Relaxed) == 0 || task.grant_one() {
@@ -245,14 +307,52 @@ fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
     unsafe { core.as_ref() }.task_done(scratch.counter);
 }
 
+/// What a finished access leaves on its var.
+#[inline]
+pub(crate) fn mark(result: Result<(), &Failure>, mode: Mode) -> Mark<'_> {
+    match (result, mode) {
+        (Err(failure), Mode::Write | Mode::Overwrite) => Mark::Poison(failure),
+        (Ok(()), Mode::Overwrite) => Mark::Heal,
+        _ => Mark::Keep,
+    }
+}
+
 /// As `finish`, on a thread that is no worker.
 fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
     let mut scratch = Scratch::new(0);
-    match result {
-        Ok(()) => finish(task, Ok(()), &mut scratch),
-        Err(cause) => fail(task, cause, &mut scratch),
+    match (task.call(), result) {
+        (Call::Recorded, result) => recorded::finish(task, result, &mut scratch),
+        (_, Ok(())) => finish(task, Ok(()), &mut scratch),
+        (_, Err(cause)) => fail(task, cause, &mut scratch),
     }
     hand_on_all(core, &mut scratch);
+}
+
+/// Lets the next ones go while the task's work goes on behind a fence. The task counts as done when that fires.
+fn finish_issued(core: &Arc<Core>, task: TaskRef, fence: Arc<dyn Fence>) {
+    let mut scratch = Scratch::new(0);
+    let fenced = if let Call::Recorded = task.call() {
+        recorded::finish_issued(task, &fence, &mut scratch)
+    } else {
+        let fenced = Fenced::new(task.id(), &fence, task.slots().map(|s| (s.var_ptr(), s.mode())));
+        for slot in task.slots() {
+            let (var, mode) = (slot.var_ptr(), slot.mode());
+            // SAFETY: as in `finish`.
+            unsafe { VarState::finish(var, mode.is_exclusive(), mark_issued(&fenced, mode), |t| scratch.ready.push(t)) };
+        }
+        if task.grant_one() {
+            // SAFETY: as in `finish`.
+            unsafe { task.free(&mut scratch.freed) };
+        }
+        fenced
+    };
+    hand_on_all(core, &mut scratch);
+    fence.on_fire(Signal::new(core.clone(), fenced));
+}
+
+/// What the access of an issued task leaves on its var.
+pub(crate) fn mark_issued(fenced: &Arc<Fenced>, mode: Mode) -> Mark<'_> {
+    if mode == Mode::Overwrite { Mark::HealAndFence(fenced) } else { Mark::Fence(fenced) }
 }
 
 pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -295,6 +395,13 @@ impl ReadyTask {
     #[must_use]
     pub fn priority(&self) -> i32 {
         self.0.map_or(0, TaskRef::priority)
+    }
+
+    /// The fences that the task comes after and that may not have fired. Only lanes that
+    /// [understand](crate::Lane::understands) fences are handed tasks with any that count.
+    #[must_use]
+    pub fn fences(&self) -> Vec<Arc<dyn Fence>> {
+        self.0.map(fences).unwrap_or_default()
     }
 
     /// The name and push site.
@@ -348,6 +455,21 @@ impl Completion {
     }
 }
 
+impl Completion {
+    /// Says that the task's work is issued on a device, and is done when `fence` fires. What comes after it on lanes that
+    /// understand the fence starts now; all else starts then.
+    pub fn fence(self, fence: Arc<dyn Fence>) {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so the count is moved out once.
+        let core = unsafe { std::ptr::read(&raw const this.core) };
+        finish_issued(&core, this.task, fence);
+    }
+
+    pub(crate) fn new(task: TaskRef, core: Arc<Core>) -> Completion {
+        Completion { task, core }
+    }
+}
+
 impl Drop for Completion {
     fn drop(&mut self) {
         finish_here(&self.core, self.task, Err(Cause::TokenDropped));
@@ -361,6 +483,11 @@ pub struct TaskCtx<'a> {
 }
 
 impl TaskCtx<'_> {
+    /// The context of a task that this thread is about to run.
+    pub(crate) fn new(task: TaskRef) -> Self {
+        TaskCtx { task, _running: std::marker::PhantomData }
+    }
+
     fn core(&self) -> &Core {
         // SAFETY: the task runs, so the core lives.
         unsafe { self.task.core().as_ref() }

@@ -1,15 +1,17 @@
 //! A var: a piece of state that tasks read and write.
 #![expect(unsafe_code, reason = "a var lives as long as a handle or a task names it, without counting tasks")]
 
+use crate::access::Mode;
 use crate::engine::Core;
 use crate::error::{Error, Failure};
+use crate::fence::Fenced;
 use crate::node::{SlotList, TaskRef};
 use crate::queue::VarQueue;
-use crate::sync::{Arc, SpinGuard, SpinLock};
+use crate::sync::{Arc, AtomicPtr, AtomicUsize, Ordering, SpinGuard, SpinLock};
 use crate::waiting::{Probe, VarFuture};
-use std::cell::UnsafeCell;
+use smallvec::SmallVec;
 use std::future::IntoFuture;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 /// A handle on a piece of state. The engine knows nothing of the state itself; it orders the tasks that name the var.
 /// Clones stand for the same var.
@@ -28,16 +30,16 @@ unsafe impl Sync for Handle {}
 
 /// The var itself, on a cache line of its own.
 ///
-/// It is freed by whoever finds, under the lock, that no handle is left and the queue is idle: the last handle's drop or
-/// the last task's finish.
+/// It is freed by whoever finds, under the lock, that no handle and no pin is left and the queue is idle: the last handle's
+/// drop, the last pin's, or the last task's finish.
 #[repr(align(64))]
 pub(crate) struct VarState {
     queue: SpinLock<Ordered>,
-    /// Written by the task that holds the var alone, under the lock as it finishes; read by tasks that hold it, and by
-    /// anyone under the lock.
-    poison: UnsafeCell<Option<Box<Failure>>>,
-    /// Its number in the engine.
-    id: usize,
+    /// Null, or a box. Changed, and looked into, under the lock only. A task that holds the var may look without the lock
+    /// whether it is null: what concerns it was there before its grant, which came under the lock.
+    trouble: AtomicPtr<Trouble>,
+    /// Twice its number in the engine, plus one while it is inside a recorded schedule.
+    id: AtomicUsize,
     core: Arc<Core>,
 }
 
@@ -51,6 +53,36 @@ unsafe impl Sync for VarState {}
 pub(crate) struct Ordered {
     pub(crate) queue: VarQueue<SlotList>,
     is_orphan: bool,
+    pins: u32,
+}
+
+impl Ordered {
+    fn is_unused(&self) -> bool {
+        self.is_orphan && self.pins == 0 && self.queue.is_idle()
+    }
+}
+
+/// What a task must know of a var before it touches it: rare, so behind one pointer.
+#[derive(Default)]
+struct Trouble {
+    poison: Option<Failure>,
+    /// Accesses whose device work may not be done, each with whether it was exclusive.
+    fences: SmallVec<[(Arc<Fenced>, bool); 2]>,
+}
+
+/// What a finished access leaves behind.
+#[derive(Clone, Copy)]
+pub(crate) enum Mark<'a> {
+    /// Nothing.
+    Keep,
+    /// Takes the poison away.
+    Heal,
+    /// Puts this poison in its place.
+    Poison(&'a Failure),
+    /// Work on a device that is not done yet.
+    Fence(&'a Arc<Fenced>),
+    /// The same, and takes the poison away.
+    HealAndFence(&'a Arc<Fenced>),
 }
 
 impl VarState {
@@ -69,19 +101,110 @@ impl VarState {
     }
 
     pub(crate) fn id(&self) -> usize {
-        self.id
+        self.id.load(Ordering::Relaxed) >> 1
+    }
+
+    /// Whether only a recorded schedule may touch it.
+    #[inline]
+    pub(crate) fn is_inside(&self) -> bool {
+        self.id.load(Ordering::Relaxed) & 1 == 1
+    }
+
+    /// Marks it as inside a recorded schedule. Refused if a task names it, or if it is so already.
+    pub(crate) fn keep_inside(&self) -> bool {
+        let guard = self.lock();
+        let fits = guard.queue.is_idle() && !self.is_inside();
+        if fits {
+            self.id.fetch_or(1, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// Ends that.
+    pub(crate) fn let_outside(&self) {
+        self.id.fetch_and(!1, Ordering::Relaxed);
+    }
+
+    /// Whether there may be poison or a fence. Without the lock only for tasks that hold the var.
+    #[inline]
+    pub(crate) fn is_troubled(&self) -> bool {
+        // Relaxed: see the field.
+        !self.trouble.load(Ordering::Relaxed).is_null()
+    }
+
+    /// The poison that an access in this mode inherits, if any.
+    pub(crate) fn poison(&self, mode: Mode) -> Option<Failure> {
+        let _guard = self.lock();
+        // SAFETY: the lock is held.
+        unsafe { self.trouble() }.and_then(|t| t.poison.clone().filter(|_| mode.sees_old()))
+    }
+
+    /// The fences behind which an access in this mode comes.
+    pub(crate) fn fences(&self, mode: Mode, mut each: impl FnMut(&Arc<Fenced>)) {
+        let _guard = self.lock();
+        // SAFETY: the lock is held.
+        let fences = unsafe { self.trouble() }.into_iter().flat_map(|t| &t.fences);
+        fences.filter(|(_, exclusive)| *exclusive || mode.is_exclusive()).for_each(|(fence, _)| each(fence));
     }
 
     /// # Safety
-    /// The caller is a task that holds the var, or holds its lock.
-    #[inline]
-    pub(crate) unsafe fn poison(&self) -> Option<&Failure> {
-        // SAFETY: nobody writes while the var or its lock is held.
-        unsafe { &*self.poison.get() }.as_deref()
+    /// The caller holds the lock, and uses the result for as long only.
+    unsafe fn trouble(&self) -> Option<&Trouble> {
+        // SAFETY: null or a box; nobody changes it while the lock is held.
+        unsafe { self.trouble.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// Ends an access: poisons the var or heals it, and hands the tasks that have now all they waited for to `ready`.
-    /// Frees the var if nobody needs it any more.
+    /// Changes the trouble; gives back what is to be dropped after the lock is released.
+    ///
+    /// # Safety
+    /// The caller holds the lock.
+    #[cold]
+    unsafe fn change(&self, change: impl FnOnce(&mut Trouble)) -> Option<Box<Trouble>> {
+        let at = self.trouble.load(Ordering::Relaxed);
+        // SAFETY: null or a box, which only the holder of the lock touches.
+        let mut trouble = if at.is_null() { Box::default() } else { unsafe { Box::from_raw(at) } };
+        change(&mut trouble);
+        let (keep, rest) =
+            if trouble.poison.is_none() && trouble.fences.is_empty() { (None, Some(trouble)) } else { (Some(trouble), None) };
+        self.trouble.store(keep.map_or(ptr::null_mut(), Box::into_raw), Ordering::Relaxed);
+        rest
+    }
+
+    /// Leaves a mark.
+    ///
+    /// # Safety
+    /// The caller holds the lock, and is a task that holds this access.
+    #[inline]
+    unsafe fn leave(&self, exclusive: bool, mark: Mark<'_>) -> (Option<Failure>, Option<Box<Trouble>>) {
+        let (poison, fence) = match mark {
+            Mark::Keep => return (None, None),
+            Mark::Heal if !self.is_troubled() => return (None, None),
+            Mark::Heal => (Some(None), None),
+            Mark::Poison(failure) => (Some(Some(failure.clone())), None),
+            Mark::Fence(fence) => (None, Some(fence)),
+            Mark::HealAndFence(fence) => (Some(None), Some(fence)),
+        };
+        let mut old = None;
+        // SAFETY: the lock is held.
+        let unused = unsafe {
+            self.change(|trouble| {
+                if let Some(poison) = poison {
+                    old = std::mem::replace(&mut trouble.poison, poison);
+                }
+                if let Some(fence) = fence {
+                    if exclusive {
+                        // The device does this access after those: its fence stands for theirs.
+                        trouble.fences.clear();
+                    }
+                    trouble.fences.push((fence.clone(), exclusive));
+                }
+            })
+        };
+        (old, unused)
+    }
+
+    /// Ends an access: leaves its mark, and hands the tasks that have now all they waited for to `ready`. Frees the var if
+    /// nobody needs it any more.
     ///
     /// # Safety
     /// The caller is a task that holds this access, exclusively if so; `state` is not used afterwards.
@@ -89,45 +212,113 @@ impl VarState {
     pub(crate) unsafe fn finish(
         state: NonNull<VarState>,
         exclusive: bool,
-        poison: Poison<'_>,
+        mark: Mark<'_>,
         mut ready: impl FnMut(TaskRef),
     ) {
         // SAFETY: the caller's access keeps the var alive until the lock is released below.
         let var = unsafe { state.as_ref() };
-        let mut healed = None;
         let mut guard = var.lock();
-        match poison {
-            Poison::Keep => {}
-            // SAFETY: the caller holds the var alone, and the lock.
-            Poison::Heal => healed = unsafe { (*var.poison.get()).take() },
-            // SAFETY: as above.
-            Poison::Set(failure) => healed = unsafe { (*var.poison.get()).replace(Box::new(failure.clone())) },
-        }
+        // SAFETY: the lock is held, and the caller holds the access.
+        let old = unsafe { var.leave(exclusive, mark) };
         guard.queue.finish(exclusive, |slot| {
             let task = slot.task();
             if task.grant_one() {
                 ready(task);
             }
         });
-        let unused = guard.is_orphan && guard.queue.is_idle();
+        let unused = guard.is_unused();
         drop(guard);
-        drop(healed);
+        drop(old);
         if unused {
-            // SAFETY: no handle, no task; made by `Var::new`.
+            // SAFETY: no handle, no pin, no task; made by `Var::new`.
             drop(unsafe { Box::from_raw(state.as_ptr()) });
+        }
+    }
+
+    /// Leaves the mark of an access that ends inside a recorded schedule, which holds the var itself.
+    ///
+    /// # Safety
+    /// The caller is a task that holds this access, exclusively if so.
+    pub(crate) unsafe fn mark(&self, exclusive: bool, mark: Mark<'_>) {
+        let guard = self.lock();
+        // SAFETY: the lock is held, and the caller holds the access.
+        let old = unsafe { self.leave(exclusive, mark) };
+        drop(guard);
+        drop(old);
+    }
+
+    /// Takes a fence away that has fired. If it failed, and nothing wrote the var since, that poisons it.
+    pub(crate) fn fired(&self, fence: &Arc<Fenced>, failure: Option<&Failure>) {
+        let guard = self.lock();
+        let mut old = None;
+        // SAFETY: the lock is held.
+        let unused = unsafe {
+            self.change(|trouble| {
+                let before = trouble.fences.len();
+                let mut wrote = false;
+                trouble.fences.retain(|(f, exclusive)| {
+                    let is_it = Arc::ptr_eq(f, fence);
+                    wrote |= is_it && *exclusive;
+                    !is_it
+                });
+                if let Some(failure) = failure.filter(|_| wrote && before > trouble.fences.len()) {
+                    old = trouble.poison.replace(failure.clone());
+                }
+            })
+        };
+        drop(guard);
+        drop((old, unused));
+    }
+}
+
+impl Drop for VarState {
+    fn drop(&mut self) {
+        let trouble = self.trouble.load(Ordering::Relaxed);
+        if !trouble.is_null() {
+            // SAFETY: a box; nobody else has the var any more.
+            drop(unsafe { Box::from_raw(trouble) });
         }
     }
 }
 
-/// What a finished task does to the poison of a var.
-#[derive(Clone, Copy)]
-pub(crate) enum Poison<'a> {
-    /// Nothing.
-    Keep,
-    /// Takes it away.
-    Heal,
-    /// Puts this in its place.
-    Set(&'a Failure),
+/// Keeps a var alive that nobody may name any more.
+pub(crate) struct VarPin(NonNull<VarState>);
+
+// SAFETY: `VarState` may be used from any thread.
+unsafe impl Send for VarPin {}
+// SAFETY: as above.
+unsafe impl Sync for VarPin {}
+
+impl VarPin {
+    /// # Safety
+    /// The var lives.
+    pub(crate) unsafe fn new(state: NonNull<VarState>) -> VarPin {
+        // SAFETY: the var lives.
+        unsafe { state.as_ref() }.lock().pins += 1;
+        VarPin(state)
+    }
+
+    pub(crate) fn state(&self) -> &VarState {
+        // SAFETY: the pin keeps it alive.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn state_ptr(&self) -> NonNull<VarState> {
+        self.0
+    }
+}
+
+impl Drop for VarPin {
+    fn drop(&mut self) {
+        let mut guard = self.state().lock();
+        guard.pins -= 1;
+        let unused = guard.is_unused();
+        drop(guard);
+        if unused {
+            // SAFETY: no handle, no pin, no task; made by `Var::new`.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
 }
 
 impl Drop for Handle {
@@ -135,10 +326,10 @@ impl Drop for Handle {
         // SAFETY: the handle keeps the var alive until it is marked below.
         let mut guard = unsafe { self.state.as_ref() }.lock();
         guard.is_orphan = true;
-        let unused = guard.queue.is_idle();
+        let unused = guard.is_unused();
         drop(guard);
         if unused {
-            // SAFETY: no handle, no task; made by `Var::new`. A task that is left frees it in `finish`.
+            // SAFETY: no handle, no pin, no task; made by `Var::new`. A task or pin that is left frees it.
             drop(unsafe { Box::from_raw(self.state.as_ptr()) });
         }
     }
@@ -148,7 +339,8 @@ impl Var {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         let id = core.next_number();
         let queue = SpinLock::new(Ordered::default());
-        let state = Box::new(VarState { queue, poison: UnsafeCell::new(None), id, core });
+        let trouble = AtomicPtr::new(ptr::null_mut());
+        let state = Box::new(VarState { queue, trouble, id: AtomicUsize::new(id << 1), core });
         Var(Arc::new(Handle { state: NonNull::from(Box::leak(state)) }))
     }
 
@@ -166,6 +358,11 @@ impl Var {
     #[inline]
     pub(crate) fn core(&self) -> &Arc<Core> {
         self.state().core()
+    }
+
+    pub(crate) fn pin(&self) -> VarPin {
+        // SAFETY: the handle keeps it alive.
+        unsafe { VarPin::new(self.state_ptr()) }
     }
 
     /// Whether both stand for the same state.
@@ -187,15 +384,13 @@ impl Var {
     /// The failure that poisons the var now, without waiting.
     #[must_use]
     pub fn poison(&self) -> Option<Failure> {
-        let _guard = self.state().lock();
-        // SAFETY: the lock is held.
-        unsafe { self.state().poison() }.cloned()
+        self.state().poison(Mode::Read)
     }
 }
 
 impl std::fmt::Debug for Var {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "var {}", self.state().id)
+        write!(f, "var {}", self.state().id())
     }
 }
 

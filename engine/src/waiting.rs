@@ -7,7 +7,8 @@ use crate::engine::Core;
 use crate::error::{Error, Failure};
 use crate::lane::Lane;
 use crate::name::Name;
-use crate::node::{Header, ProbeBody, SlotRef, TaskRef};
+use crate::node::{Header, ProbeBody, TaskRef};
+use crate::recorded::Step;
 use crate::sync::{Arc, Condvar, Mutex, SpinGuard, lock, wait, wait_for};
 use crate::task::{ReadyTask, push, running};
 use crate::var::{Ordered, Var, VarState};
@@ -62,11 +63,14 @@ impl Probe {
     pub(crate) fn push(var: &Var) -> Probe {
         let core = var.core().clone();
         let mail = Arc::new(Mailbox::default());
+        if var.state().is_inside() {
+            lock(&mail.state).answer = Some(Err(Error::InsideVar(format!("{var:?}"))));
+        }
         let to = mail.clone();
         let tell = move |poison: Option<Failure>| {
             let waker = {
                 let mut state = lock(&to.state);
-                state.answer = Some(poison.map_or(Ok(()), |f| Err(Error::Task(f))));
+                state.answer.get_or_insert(poison.map_or(Ok(()), |f| Err(Error::Task(f))));
                 state.waker.take()
             };
             to.arrived.notify_all();
@@ -154,7 +158,8 @@ impl Probe {
 /// A look for a probe among all that cannot finish before some task does.
 ///
 /// Edges, from what holds up to what is held up: a task → the conflicting tasks that wait behind it in its var queues;
-/// a probe → the blocked task that waits for it; a blocked task → the tasks beneath it on its thread.
+/// a probe → the blocked task that waits for it; a blocked task → the tasks beneath it on its thread; a task of a recorded
+/// schedule → those after it and the ports that it releases last; a port that waits → the first users of its var.
 ///
 /// The walk keeps the lock of each var that it has looked at. A task that waits in a locked var's queue cannot be granted,
 /// and so neither run nor go, while the lock is held. Blocked tasks live while the list of them is locked.
@@ -169,15 +174,15 @@ impl Walk<'_> {
     fn find_cycle(&mut self, task: TaskRef, probe: TaskRef) -> Option<String> {
         let mut seen = HashSet::new();
         // Breadth first; beside each entry the place of the one that holds it up.
-        let mut trail: Vec<(TaskRef, Option<usize>)> = vec![(task, None)];
+        let mut trail: Vec<(Step, Option<usize>)> = vec![(Step::running(task), None)];
         let mut next = 0;
         while next < trail.len() {
             for held in self.held_up(trail[next].0)? {
-                if held == probe {
-                    let before = std::iter::successors(Some(next), |at| trail[*at].1).map(|at| trail[at].0);
-                    return Some(tell_cycle(std::iter::once(held).chain(before)));
+                if held.task == probe {
+                    let before = std::iter::successors(Some(next), |at| trail[*at].1).map(|at| trail[at].0.task);
+                    return Some(tell_cycle(std::iter::once(held.task).chain(before)));
                 }
-                if seen.insert(held.address()) {
+                if seen.insert(held) {
                     trail.push((held, Some(next)));
                 }
             }
@@ -187,14 +192,15 @@ impl Walk<'_> {
     }
 
     /// `None` if a lock is not free.
-    fn held_up(&mut self, task: TaskRef) -> Option<Vec<TaskRef>> {
-        let mut out = Vec::new();
+    fn held_up(&mut self, step: Step) -> Option<Vec<Step>> {
+        let task = step.task;
+        let mut out = step.held_up_inside();
         for b in self.blocked {
             if b.probe == task && lock(&b.mail.state).answer.is_none() {
-                out.push(b.task);
+                out.push(Step::running(b.task));
             }
             if b.task == task {
-                out.extend(&b.beneath);
+                out.extend(b.beneath.iter().map(|t| Step::running(*t)));
             }
         }
         for slot in task.slots() {
@@ -204,7 +210,7 @@ impl Walk<'_> {
             // A reader behind a reader is held up by the writer between them, which is found by itself.
             let conflicting = behind.skip(place.map_or(0, |p| p + 1));
             let conflicting = conflicting.filter(|s| s.mode().is_exclusive() || slot.mode().is_exclusive());
-            out.extend(conflicting.map(SlotRef::task));
+            out.extend(conflicting.map(|s| Step::waiting(s.task())));
         }
         Some(out)
     }

@@ -1,4 +1,5 @@
 //! The examples run, and what they claim holds.
+#![cfg(not(loom))]
 #![allow(clippy::unwrap_used)]
 
 mod support;

@@ -1,4 +1,5 @@
 //! Vars and values are futures that any runtime can drive: here tokio, on one thread and on several.
+#![cfg(not(loom))]
 #![allow(clippy::unwrap_used)]
 
 mod support;

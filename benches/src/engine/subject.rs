@@ -15,11 +15,19 @@ use varflow::engine::{Engine, Var};
 /// What to measure.
 #[derive(clap::Args)]
 pub struct SubjectArgs {
-    #[arg(value_parser = ["raw"])]
-    _variant: String,
+    variant: Variant,
     workers: usize,
     #[command(subcommand)]
     measure: Measure,
+}
+
+/// How the engine is used.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Variant {
+    /// Each task is pushed.
+    Raw,
+    /// The tasks are recorded once, with all vars inside the schedule, and submitted at once.
+    Recorded,
 }
 
 #[derive(clap::Subcommand)]
@@ -62,9 +70,14 @@ pub fn subject(args: &SubjectArgs) -> Result<()> {
         Measure::Throughput { workloads } => {
             for named in workloads {
                 let workload = named.load()?;
-                let program = Program::new(&engine, &workload);
-                program.warm_up()?;
-                let seconds = program.run(|| ())?;
+                let seconds = match args.variant {
+                    Variant::Raw => {
+                        let program = Program::new(&engine, &workload);
+                        program.warm_up()?;
+                        median_of_five(|| program.run(|| ()))?
+                    }
+                    Variant::Recorded => recorded(&engine, &workload)?,
+                };
                 emit(&named.name, "Mtasks/s", f64::from(workload.len()) / seconds / 1e6, None);
             }
         }
@@ -120,14 +133,57 @@ impl<'a> Program<'a> {
 
     /// Runs once unmeasured, and makes sure that every task ran once.
     fn warm_up(&self) -> Result<()> {
-        static COUNTED: AtomicU64 = AtomicU64::new(0);
         COUNTED.store(0, Ordering::Relaxed);
         self.run(|| {
             COUNTED.fetch_add(1, Ordering::Relaxed);
         })?;
-        let (ran, all) = (COUNTED.load(Ordering::Relaxed), self.workload.len());
-        if ran == u64::from(all) { Ok(()) } else { Err(format!("ran {ran} of {all} tasks").into()) }
+        check_count(self.workload)
     }
+}
+
+/// Seconds from the submission of a recorded schedule until all its tasks are done.
+fn recorded(engine: &Engine, workload: &Workload) -> Result<f64> {
+    let record = |body: fn()| {
+        let mut recorder = engine.recorder("workload");
+        let vars: Vec<Var> = (0..workload.vars()).map(|_| recorder.var()).collect();
+        for accesses in workload.tasks() {
+            let mut task = engine.raw("task");
+            for read in accesses.reads {
+                task = task.read(&vars[*read as usize]);
+            }
+            task.write(&vars[accesses.write as usize]).record(&mut recorder, move |_| body());
+        }
+        recorder.finish()
+    };
+    COUNTED.store(0, Ordering::Relaxed);
+    let counting = record(|| {
+        COUNTED.fetch_add(1, Ordering::Relaxed);
+    })?;
+    counting.submit();
+    counting.wait()?;
+    check_count(workload)?;
+    drop(counting);
+    let schedule = record(|| ())?;
+    let run = || {
+        let start = Instant::now();
+        schedule.submit();
+        engine.wait_all()?;
+        Ok(start.elapsed().as_secs_f64())
+    };
+    run()?;
+    median_of_five(run)
+}
+
+fn median_of_five(run: impl Fn() -> Result<f64>) -> Result<f64> {
+    let times = (0..5).map(|_| run()).collect::<Result<Vec<f64>>>()?;
+    Ok(median(&times))
+}
+
+static COUNTED: AtomicU64 = AtomicU64::new(0);
+
+fn check_count(workload: &Workload) -> Result<()> {
+    let (ran, all) = (COUNTED.load(Ordering::Relaxed), workload.len());
+    if ran == u64::from(all) { Ok(()) } else { Err(format!("ran {ran} of {all} tasks").into()) }
 }
 
 /// From before a push until its task starts, the workers having been idle for a millisecond.

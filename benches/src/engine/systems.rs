@@ -53,12 +53,14 @@ pub fn entrants(common: &Common) -> Result<(Vec<Entrant>, Vec<String>)> {
 
 fn varflow() -> Result<Vec<Entrant>> {
     let program = env::current_exe()?;
-    let entrant = |workers| {
+    let entrant = |(variant, workers)| {
         let args = ["subject", "engine"].map(OsString::from);
-        let contender = contender("varflow", "raw", workers, &program, &args, Vec::new());
-        Entrant { contender, has_own_workers: true, most_pending: 10_000_000, is_dynamic: true, fewer: 1 }
+        let contender = contender("varflow", variant, workers, &program, &args, Vec::new());
+        let is_dynamic = variant == "raw";
+        let most_pending = if is_dynamic { 10_000_000 } else { 0 };
+        Entrant { contender, has_own_workers: is_dynamic, most_pending, is_dynamic, fewer: 1 }
     };
-    Ok([1, 2].map(entrant).into())
+    Ok([("raw", 1), ("raw", 2), ("recorded", 1), ("recorded", 2)].map(entrant).into())
 }
 
 fn openmp() -> Result<Vec<Entrant>> {

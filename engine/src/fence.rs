@@ -1,0 +1,139 @@
+//! Fences: tasks whose work goes on, on a device, after they have been issued.
+#![expect(unsafe_code, reason = "pins the vars of a task that holds them")]
+
+use crate::access::Mode;
+use crate::engine::Core;
+use crate::error::{BoxError, Cause, Failure, TaskId};
+use crate::node::TaskRef;
+use crate::sync::{Arc, Mutex, Ordering, lock};
+use crate::task::hand_on;
+use crate::var::{VarPin, VarState};
+use smallvec::SmallVec;
+use std::any::Any;
+use std::fmt;
+use std::sync::Weak;
+
+/// The end of work that a device does later: an event on one of its queues.
+///
+/// A task that is finished with a fence ([`Completion::fence`](crate::Completion::fence)) counts as issued: those that
+/// come after it on lanes that [understand](crate::Lane::understands) the fence are started at once, and have the device
+/// wait ([`ReadyTask::fences`](crate::ReadyTask::fences)); all others start when the fence has fired. No thread blocks.
+pub trait Fence: Any + Send + Sync {
+    /// Keeps `signal`, and uses it once the work is done or has failed; at once if it has already. Any thread may use it.
+    /// The engine keeps no fence alive: one that nobody holds any more is lost, with the signals in it.
+    fn on_fire(self: Arc<Self>, signal: Signal);
+}
+
+/// Tells the engine that a fence has fired. Dropped unused, it tells that the work was lost.
+pub struct Signal(Option<(Arc<Core>, Arc<Fenced>)>);
+
+impl Signal {
+    pub(crate) fn new(core: Arc<Core>, fenced: Arc<Fenced>) -> Signal {
+        Signal(Some((core, fenced)))
+    }
+
+    /// The work is done, or failed.
+    pub fn fire(mut self, result: Result<(), BoxError>) {
+        if let Some((core, fenced)) = self.0.take() {
+            fenced.fire(&core, result.map_err(Cause::Failed));
+        }
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        if let Some((core, fenced)) = self.0.take() {
+            fenced.fire(&core, Err(Cause::FenceDropped));
+        }
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signal({:?})", self.0.as_ref().map(|(_, fenced)| &fenced.task))
+    }
+}
+
+/// A task that was issued, and whose fence may not have fired.
+pub(crate) struct Fenced {
+    fence: Weak<dyn Fence>,
+    task: TaskId,
+    /// What it touches.
+    vars: SmallVec<[VarPin; 4]>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    fired: Option<Result<(), Failure>>,
+    /// Issued tasks whose results this one used: if one of them failed, so did this.
+    sources: SmallVec<[Arc<Fenced>; 4]>,
+    /// Tasks that go on when it has fired.
+    held: Vec<TaskRef>,
+}
+
+impl Fenced {
+    /// The state of a task that is issued now and holds `accesses`.
+    pub(crate) fn new(
+        task: TaskId,
+        fence: &Arc<dyn Fence>,
+        accesses: impl Iterator<Item = (std::ptr::NonNull<VarState>, Mode)>,
+    ) -> Arc<Fenced> {
+        let mut sources = SmallVec::new();
+        let mut vars = SmallVec::new();
+        for (var, mode) in accesses {
+            // SAFETY: the caller is a task that holds the var.
+            let pin = unsafe { VarPin::new(var) };
+            if mode.sees_old() && pin.state().is_troubled() {
+                pin.state().fences(Mode::Read, |f| sources.push(f.clone()));
+            }
+            vars.push(pin);
+        }
+        Arc::new(Fenced { fence: Arc::downgrade(fence), task, vars, state: Mutex::new(State { sources, ..State::default() }) })
+    }
+
+    /// The fence, unless it has fired or was lost.
+    pub(crate) fn fence(&self) -> Option<Arc<dyn Fence>> {
+        self.fence.upgrade().filter(|_| !self.has_fired())
+    }
+
+    fn has_fired(&self) -> bool {
+        lock(&self.state).fired.is_some()
+    }
+
+    /// Keeps a ready task until the fence has fired. `false` if it has.
+    pub(crate) fn hold(&self, task: TaskRef, core: &Core) -> bool {
+        let mut state = lock(&self.state);
+        let waits = state.fired.is_none();
+        if waits {
+            core.held.fetch_add(1, Ordering::Relaxed);
+            state.held.push(task);
+        }
+        waits
+    }
+
+    fn fire(self: &Arc<Self>, core: &Core, result: Result<(), Cause>) {
+        let sources = std::mem::take(&mut lock(&self.state).sources);
+        let inherited = sources.iter().find_map(|s| lock(&s.state).fired.as_ref()?.as_ref().err().cloned());
+        let result = match (result, inherited) {
+            (_, Some(failure)) => Err(failure.through(self.task.clone())),
+            (Err(cause), None) => {
+                let failure = Failure::new(self.task.clone(), cause);
+                core.note_failure(&failure);
+                Err(failure)
+            }
+            (Ok(()), None) => Ok(()),
+        };
+        // First the vars, then the flag: who finds the flag set finds the poison.
+        for var in &self.vars {
+            var.state().fired(self, result.as_ref().err());
+        }
+        let held = {
+            let mut state = lock(&self.state);
+            state.fired = Some(result);
+            std::mem::take(&mut state.held)
+        };
+        held.into_iter().for_each(|task| hand_on(core, task));
+        core.task_done(0);
+    }
+}

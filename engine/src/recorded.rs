@@ -1,0 +1,592 @@
+//! Running a recorded schedule.
+//!
+//! A [`Plan`] is a graph whose edges were drawn once. One run of it holds each outside var through a *port*: a task with
+//! that one access, which stands in the var's queue like any other, lets the first users of the var go when it is granted, and
+//! ends when the last of them are done. One more var, the *gate*, lets one run of a plan begin when the one before
+//! has ended, so that counters, headers and inside vars serve all runs. `DESIGN.md` has the argument.
+#![expect(unsafe_code, reason = "tasks that lie in a plan, and runs that hand the plan to each other")]
+
+use crate::access::Mode;
+use crate::engine::Core;
+use crate::error::{BoxError, Cause, Failure};
+use crate::fence::{Fence, Fenced};
+use crate::name::Name;
+use crate::node::{Call, Header, Node, PortBody, SlotRef, TaskRef};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, SpinGuard, lock};
+use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, hand_on, look, mark, mark_issued, panic_message};
+use crate::task::finish as finish_task;
+use crate::var::{Ordered, Var, VarPin, VarState};
+use std::cell::UnsafeCell;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::ptr::NonNull;
+
+/// What a recorded task does each time.
+pub(crate) enum RecordedBody {
+    /// Done when it returns.
+    Sync(Box<dyn Fn(&TaskCtx<'_>) -> Result<(), BoxError> + Send + Sync>),
+    /// Done when its token is used.
+    Async(Box<dyn Fn(&TaskCtx<'_>, Completion) + Send + Sync>),
+}
+
+/// A task of a plan. Lanes know it by its header.
+#[repr(C)]
+pub(crate) struct RecordedTask {
+    node: Node,
+    body: RecordedBody,
+    plan: *const Plan,
+    /// Its place among the tasks.
+    index: u32,
+    /// How many tasks, ports and gate must let it go.
+    waits: u32,
+    /// Its part of [`Plan::edges`].
+    successors: Range<u32>,
+    /// Its part of [`Plan::releases`].
+    releases: Range<u32>,
+}
+
+impl RecordedTask {
+    fn new(core: &Core, plan: *const Plan, index: usize, spec: TaskSpec) -> Self {
+        RecordedTask {
+            node: Node::recorded(core, spec.header),
+            body: spec.body,
+            plan,
+            index: index as u32,
+            waits: spec.waits,
+            successors: spec.successors,
+            releases: spec.releases,
+        }
+    }
+}
+
+/// An edge to a task: its index, and whether it has no other predecessor, so that nothing need be counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Edge(u32);
+
+impl Edge {
+    const SOLE: u32 = 1 << 31;
+
+    pub(crate) fn new(to: u32, is_sole: bool) -> Edge {
+        Edge(to | if is_sole { Edge::SOLE } else { 0 })
+    }
+
+    fn to(self) -> usize {
+        (self.0 & !Edge::SOLE) as usize
+    }
+
+    fn is_sole(self) -> bool {
+        self.0 & Edge::SOLE != 0
+    }
+}
+
+/// The most tasks of a plan.
+pub(crate) const MAX_TASKS: usize = Edge::SOLE as usize - 1;
+
+/// A var that others may touch too.
+pub(crate) struct PortSpec {
+    pub(crate) var: NonNull<VarState>,
+    pub(crate) exclusive: bool,
+    /// Its part of [`Plan::edges`]: the tasks that wait for it.
+    pub(crate) firsts: Range<u32>,
+    /// How many tasks must end before it does.
+    pub(crate) lasts: u32,
+}
+
+/// A task as recorded.
+pub(crate) struct TaskSpec {
+    pub(crate) header: Header,
+    pub(crate) body: RecordedBody,
+    pub(crate) waits: u32,
+    pub(crate) successors: Range<u32>,
+    pub(crate) releases: Range<u32>,
+    /// Its part of [`Plan::accesses`].
+    pub(crate) accesses: Range<u32>,
+}
+
+/// A graph of tasks, resolved once.
+pub(crate) struct Plan {
+    core: Arc<Core>,
+    name: Name,
+    tasks: Box<[RecordedTask]>,
+    /// What each task waits for still; it sets its own anew before it runs. Apart from the tasks, so that it stays in cache.
+    counters: Box<[AtomicU32]>,
+    edges: Box<[Edge]>,
+    /// The ports that end with a task.
+    releases: Box<[u32]>,
+    ports: Box<[PortSpec]>,
+    /// How many last users of each port are not done.
+    port_users: Box<[AtomicU32]>,
+    /// The tasks that wait for the gate and for no other task.
+    gate_firsts: Range<u32>,
+    /// Tasks without successors, and how many of them are not done.
+    num_sinks: u32,
+    sinks_left: AtomicU32,
+    accesses: Box<[(NonNull<VarState>, Mode)]>,
+    task_accesses: Box<[Range<u32>]>,
+    /// All vars, outside and inside; the latter are no one else's as long as the plan lives.
+    outside: Vec<VarPin>,
+    inside: Vec<InsideVar>,
+    gate: Var,
+    /// The run that has begun and not ended. Written where the gate is granted and where the run ends, which never happen side by
+    /// side; read by the run's tasks and by walks that know one of them to be unfinished.
+    current: UnsafeCell<Option<NonNull<Run>>>,
+    spare: Mutex<Vec<Box<Run>>>,
+    /// Whether a var may be poisoned or fenced. Set before the tasks that it concerns are let go.
+    troubled: AtomicBool,
+    first_failure: Mutex<Option<Failure>>,
+}
+
+// SAFETY: vars are pinned; `current` and the tasks' headers are used as their comments say; bodies are Send and Sync.
+unsafe impl Send for Plan {}
+// SAFETY: as above.
+unsafe impl Sync for Plan {}
+
+/// One submission of a plan. Changed by who submits it, until the gate's task is let go, and by who ends it; only read between.
+#[derive(Default)]
+pub(crate) struct Run {
+    /// While it is pending.
+    plan: Option<Arc<Plan>>,
+    gate: Option<TaskRef>,
+    ports: Vec<TaskRef>,
+    /// Kept for its memory: the locks held while the run enters the queues.
+    guards: Vec<SpinGuard<'static, Ordered>>,
+}
+
+// SAFETY: the guards are there within `submit` only; tasks are Send.
+unsafe impl Send for Run {}
+
+/// What the tasks of the gate and the ports hold.
+#[derive(Clone, Copy)]
+struct Hold {
+    run: NonNull<Run>,
+    /// `None`: the gate.
+    port: Option<u32>,
+}
+
+// SAFETY: the run lives until the gate's task ends, which is after the ports'.
+unsafe impl Send for Hold {}
+
+// SAFETY: `Call::Port` is called with a place that holds a `Self`, and leaves it there.
+unsafe impl PortBody for Hold {
+    unsafe fn granted(body: NonNull<u8>, scratch: &mut Scratch) {
+        // SAFETY: of this type.
+        let Hold { run, port } = unsafe { body.cast::<Hold>().read() };
+        match port {
+            None => begin(run, scratch),
+            Some(port) => {
+                // SAFETY: the run is pending.
+                let Some(plan) = (unsafe { &run.as_ref().plan }) else { return };
+                open(plan, port as usize, scratch);
+            }
+        }
+    }
+}
+
+/// A var that only one plan may touch, for as long as this lives.
+pub(crate) struct InsideVar(pub(crate) VarPin);
+
+impl Drop for InsideVar {
+    fn drop(&mut self) {
+        self.0.state().let_outside();
+    }
+}
+
+/// What is known of a plan when it is made.
+pub(crate) struct PlanParts {
+    pub(crate) name: Name,
+    pub(crate) tasks: Vec<TaskSpec>,
+    pub(crate) edges: Vec<Edge>,
+    pub(crate) releases: Vec<u32>,
+    /// By number of their vars.
+    pub(crate) ports: Vec<PortSpec>,
+    pub(crate) gate_firsts: Range<u32>,
+    pub(crate) accesses: Vec<(NonNull<VarState>, Mode)>,
+    pub(crate) outside: Vec<VarPin>,
+    pub(crate) inside: Vec<InsideVar>,
+}
+
+impl Plan {
+    pub(crate) fn new(core: &Arc<Core>, parts: PlanParts) -> Arc<Plan> {
+        let specs = parts.tasks;
+        let num_sinks = specs.iter().filter(|t| t.successors.is_empty()).count();
+        Arc::new_cyclic(|weak| Plan {
+            core: core.clone(),
+            name: parts.name,
+            counters: specs.iter().map(|t| AtomicU32::new(t.waits)).collect(),
+            task_accesses: specs.iter().map(|t| t.accesses.clone()).collect(),
+            tasks: specs.into_iter().enumerate().map(|(i, spec)| RecordedTask::new(core, weak.as_ptr(), i, spec)).collect(),
+            edges: parts.edges.into(),
+            releases: parts.releases.into(),
+            port_users: parts.ports.iter().map(|p| AtomicU32::new(p.lasts)).collect(),
+            ports: parts.ports.into(),
+            gate_firsts: parts.gate_firsts,
+            num_sinks: num_sinks as u32,
+            sinks_left: AtomicU32::new(0),
+            accesses: parts.accesses.into(),
+            outside: parts.outside,
+            inside: parts.inside,
+            gate: Var::new(core.clone()),
+            current: UnsafeCell::new(None),
+            spare: Mutex::new(Vec::new()),
+            troubled: AtomicBool::new(false),
+            first_failure: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    pub(crate) fn num_tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// The var that each run holds from its beginning to its end, and poisons if one of its tasks fails.
+    pub(crate) fn gate(&self) -> &Var {
+        &self.gate
+    }
+
+    fn task(&self, index: usize) -> TaskRef {
+        TaskRef::of_recorded(NonNull::from(&self.tasks[index]).cast())
+    }
+
+    fn part(&self, range: &Range<u32>) -> &[Edge] {
+        &self.edges[range.start as usize..range.end as usize]
+    }
+
+    /// Lets tasks go on the part of what is before them.
+    #[inline]
+    fn let_go(&self, edges: &[Edge], scratch: &mut Scratch) {
+        for edge in edges {
+            // AcqRel: pairs with the other predecessors, so that the task sees what all of them wrote. After the last
+            // edge the plan may be gone.
+            if edge.is_sole() || self.counters[edge.to()].fetch_sub(1, Ordering::AcqRel) == 1 {
+                scratch.ready.push(self.task(edge.to()));
+            }
+        }
+    }
+
+    /// Pushes one run.
+    pub(crate) fn submit(self: &Arc<Self>, site: &'static Location<'static>) {
+        if self.tasks.is_empty() {
+            return;
+        }
+        let header = || Header { name: self.name.clone(), site, priority: 0, lane: 0 };
+        if self.core.is_closed() {
+            let all = self.outside.iter().map(VarPin::state_ptr).zip(&self.ports);
+            let mut accesses: Vec<_> = all
+                .map(|(_, port)| (port.var, if port.exclusive { Mode::Write } else { Mode::Read }))
+                .chain([(self.gate.state_ptr(), Mode::Write)])
+                .collect();
+            // SAFETY: the plan keeps its gate and pins its outside vars.
+            accesses.sort_unstable_by_key(|(var, _)| unsafe { var.as_ref() }.id());
+            let task = TaskRef::new(&self.core, header(), &accesses, Cause::ShutDown);
+            return crate::task::push(&self.core, task);
+        }
+        let run = lock(&self.spare).pop().unwrap_or_default();
+        let at = NonNull::from(Box::leak(run));
+        // SAFETY: this thread has the run alone, until it lets the gate go below.
+        let run = unsafe { &mut *at.as_ptr() };
+        run.plan = Some(self.clone());
+        let gate = [(self.gate.state_ptr(), Mode::Overwrite)];
+        let gate = TaskRef::new(&self.core, header(), &gate, Hold { run: at, port: None });
+        run.gate = Some(gate);
+        self.core.tasks_begun(self.tasks.len() + self.ports.len() + 1);
+        for (port, spec) in self.ports.iter().enumerate() {
+            let mode = if spec.exclusive { Mode::Write } else { Mode::Read };
+            let hold = Hold { run: at, port: Some(port as u32) };
+            run.ports.push(TaskRef::new(&self.core, header(), &[(spec.var, mode)], hold));
+        }
+        enter(gate, &run.ports, &mut run.guards);
+        // The gate counts one more than its access, for this thread: from here on it may be granted.
+        if gate.grant_one() {
+            hand_on(&self.core, gate);
+        }
+    }
+}
+
+/// Enters the queues of the gate and all ports at once, in the order of their numbers.
+fn enter(gate: TaskRef, ports: &[TaskRef], guards: &mut Vec<SpinGuard<'static, Ordered>>) {
+    let mut gate_slot = gate.slots().next();
+    let mut push = |slot: SlotRef, more: u32| {
+        let mut guard = slot.var().lock();
+        let granted = guard.queue.push(slot, slot.mode().is_exclusive());
+        // Relaxed: published by the lock.
+        slot.task().ungranted().store(more + u32::from(!granted), Ordering::Relaxed);
+        // SAFETY: the var lives while a pending task names it, which each of these does until it is granted and ended:
+        // not before the gate is granted.
+        guards.push(unsafe { std::mem::transmute::<SpinGuard<'_, _>, SpinGuard<'static, _>>(guard) });
+    };
+    // Each port waits for its var and for the gate.
+    for slot in ports.iter().filter_map(|p| p.slots().next()) {
+        if let Some(gate) = gate_slot.take_if(|gate| gate.var().id() < slot.var().id()) {
+            push(gate, 1);
+        }
+        push(slot, 1);
+    }
+    gate_slot.into_iter().for_each(|slot| push(slot, 1));
+    guards.clear();
+}
+
+/// A run begins: the one before has ended.
+fn begin(run: NonNull<Run>, scratch: &mut Scratch) {
+    // SAFETY: the run is pending, and nobody changes it before its end: not before the gate's firsts ran.
+    let run_ref = unsafe { run.as_ref() };
+    let Some(plan) = &run_ref.plan else { return };
+    // SAFETY: no other run is between its beginning and its end.
+    unsafe { *plan.current.get() = Some(run) };
+    // Relaxed: seen by whom the firsts below let go.
+    plan.sinks_left.store(plan.num_sinks, Ordering::Relaxed);
+    for (port, task) in run_ref.ports.iter().enumerate() {
+        if task.grant_one() {
+            open(plan, port, scratch);
+        }
+    }
+    plan.let_go(plan.part(&plan.gate_firsts), scratch);
+}
+
+/// An outside var is granted, to a run that has begun.
+fn open(plan: &Plan, port: usize, scratch: &mut Scratch) {
+    let spec = &plan.ports[port];
+    // SAFETY: pinned by the plan.
+    if unsafe { spec.var.as_ref() }.is_troubled() {
+        // Relaxed: seen by whom the edges below let go.
+        plan.troubled.store(true, Ordering::Relaxed);
+    }
+    plan.let_go(plan.part(&spec.firsts), scratch);
+}
+
+/// # Safety
+/// The task's call is [`Call::Recorded`], and its run has not ended.
+unsafe fn recorded<'a>(task: TaskRef) -> (&'a RecordedTask, &'a Plan) {
+    debug_assert!(matches!(task.call(), Call::Recorded));
+    // SAFETY: the header is the first field of a recorded task, and came with the provenance of the whole; the plan
+    // keeps its tasks, and the run the plan.
+    unsafe {
+        let recorded = task.node_ptr().cast::<RecordedTask>().as_ref();
+        (recorded, &*recorded.plan)
+    }
+}
+
+impl Plan {
+    fn accesses(&self, task: &RecordedTask) -> impl Iterator<Item = (NonNull<VarState>, Mode)> {
+        let range = &self.task_accesses[task.index as usize];
+        self.accesses[range.start as usize..range.end as usize].iter().copied()
+    }
+
+    /// # Safety
+    /// A run has begun, and does not end before the caller is done with the result.
+    unsafe fn current_run(&self) -> Option<&Run> {
+        // SAFETY: nobody changes `current` between the beginning and the end of a run.
+        unsafe { (*self.current.get()).as_ref().map(|run| run.as_ref()) }
+    }
+
+    fn is_troubled(&self) -> bool {
+        self.troubled.load(Ordering::Relaxed)
+    }
+}
+
+/// What an unfinished recorded task touches.
+pub(crate) fn accesses<'a>(task: TaskRef) -> impl Iterator<Item = (NonNull<VarState>, Mode)> + 'a {
+    // SAFETY: the caller's task is recorded and unfinished.
+    let (task, plan) = unsafe { recorded(task) };
+    plan.accesses(task)
+}
+
+/// Runs a recorded task that is ready.
+pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
+    // SAFETY: it is ready, so its run has not ended.
+    let (recorded, plan) = unsafe { recorded(task) };
+    if plan.is_troubled() {
+        match look(task, plan.accesses(recorded)) {
+            Entry::Free => {}
+            Entry::Poisoned(failure) => return end(task, Err(failure.through(task.id())), scratch),
+            Entry::Held => return,
+        }
+    }
+    if plan.core.is_cancelling() {
+        return finish(task, Err(Cause::Cancelled), scratch);
+    }
+    match &recorded.body {
+        RecordedBody::Sync(f) => {
+            let result = as_running(task, || catch_unwind(AssertUnwindSafe(|| f(&TaskCtx::new(task)))));
+            match result {
+                Ok(Ok(())) => end(task, Ok(()), scratch),
+                Ok(Err(e)) => finish(task, Err(Cause::Failed(e)), scratch),
+                Err(panic) => finish(task, Err(Cause::Panicked(panic_message(&*panic))), scratch),
+            }
+        }
+        RecordedBody::Async(f) => {
+            // The token may be used, and the run end, before the body returns.
+            // SAFETY: plans are made by `Plan::new` only, in an Arc, which lives.
+            let _keep = unsafe {
+                Arc::increment_strong_count(plan);
+                Arc::from_raw(plan)
+            };
+            let token = Completion::new(task, plan.core.this());
+            let _ = as_running(task, || catch_unwind(AssertUnwindSafe(|| f(&TaskCtx::new(task), token))));
+        }
+    }
+}
+
+/// A recorded task is done.
+pub(crate) fn finish(task: TaskRef, result: Result<(), Cause>, scratch: &mut Scratch) {
+    let result = result.map_err(|cause| {
+        let failure = Failure::new(task.id(), cause);
+        // SAFETY: the core outlives its tasks.
+        unsafe { task.core().as_ref() }.note_failure(&failure);
+        failure
+    });
+    end(task, result, scratch);
+}
+
+fn end(task: TaskRef, result: Result<(), Failure>, scratch: &mut Scratch) {
+    // SAFETY: it is not done, so its run has not ended.
+    let (recorded, plan) = unsafe { recorded(task) };
+    let core = task.core();
+    if result.is_err() || plan.is_troubled() {
+        leave_marks(plan, recorded, result.as_ref().map(|()| ()));
+    }
+    release(plan, recorded, scratch);
+    // SAFETY: the core outlives the count of this task.
+    unsafe { core.as_ref() }.task_done(scratch.counter);
+}
+
+#[cold]
+fn leave_marks(plan: &Plan, task: &RecordedTask, result: Result<(), &Failure>) {
+    if let Err(failure) = result {
+        // Relaxed: seen by whom this task lets go.
+        plan.troubled.store(true, Ordering::Relaxed);
+        lock(&plan.first_failure).get_or_insert_with(|| failure.clone());
+    }
+    for (var, mode) in plan.accesses(task) {
+        // SAFETY: pinned by the plan; the task holds it.
+        unsafe { var.as_ref().mark(mode.is_exclusive(), mark(result, mode)) };
+    }
+}
+
+/// A recorded task is issued. Done is it when the fence fires.
+pub(crate) fn finish_issued(task: TaskRef, fence: &Arc<dyn Fence>, scratch: &mut Scratch) -> Arc<Fenced> {
+    // SAFETY: it is not done, so its run has not ended.
+    let (recorded, plan) = unsafe { recorded(task) };
+    let fenced = Fenced::new(task.id(), fence, plan.accesses(recorded));
+    // Relaxed: seen by whom this task lets go.
+    plan.troubled.store(true, Ordering::Relaxed);
+    for (var, mode) in plan.accesses(recorded) {
+        // SAFETY: pinned by the plan; the task holds it.
+        unsafe { var.as_ref().mark(mode.is_exclusive(), mark_issued(&fenced, mode)) };
+    }
+    release(plan, recorded, scratch);
+    fenced
+}
+
+/// Lets go what waits for a recorded task. The plan may be gone afterwards.
+#[inline]
+fn release(plan: &Plan, task: &RecordedTask, scratch: &mut Scratch) {
+    if task.waits > 1 {
+        // For the next run. Relaxed: whoever counts it down then comes after the end of this run.
+        plan.counters[task.index as usize].store(task.waits, Ordering::Relaxed);
+    }
+    for &port in &plan.releases[task.releases.start as usize..task.releases.end as usize] {
+        let (users, lasts) = (&plan.port_users[port as usize], plan.ports[port as usize].lasts);
+        // AcqRel: pairs with the other last users, so that whoever gets the var sees what all of them did.
+        if lasts == 1 || users.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Relaxed: for the next run, which begins after this one.
+            users.store(lasts, Ordering::Relaxed);
+            // SAFETY: the run has not ended, so nobody changes `current`.
+            if let Some(run) = unsafe { plan.current_run() } {
+                finish_task(run.ports[port as usize], Ok(()), scratch);
+            }
+        }
+    }
+    if task.successors.is_empty() {
+        // AcqRel: pairs with the other sinks.
+        if plan.sinks_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            end_run(plan, scratch);
+        }
+    } else {
+        plan.let_go(plan.part(&task.successors), scratch);
+    }
+}
+
+/// All tasks of the run are done.
+fn end_run(plan: &Plan, scratch: &mut Scratch) {
+    // SAFETY: the run's last task ends here, and the next run does not begin before the gate's task ends below.
+    let Some(run) = (unsafe { &mut *plan.current.get() }).take() else { return };
+    // SAFETY: made by `Box::leak`, and in nobody else's hands any more.
+    let mut run = unsafe { Box::from_raw(run.as_ptr()) };
+    let Some(plan) = run.plan.take() else { return };
+    let failure = lock(&plan.first_failure).take();
+    if plan.is_troubled() {
+        // Relaxed: seen by the next run, which begins after this one.
+        plan.troubled.store(plan.inside.iter().any(|var| var.0.state().is_troubled()), Ordering::Relaxed);
+    }
+    let gate = run.gate.take();
+    run.ports.clear();
+    lock(&plan.spare).push(run);
+    if let Some(gate) = gate {
+        finish_task(gate, failure.as_ref().map_or(Ok(()), Err), scratch);
+    }
+}
+
+/// A pending task, where waits are looked into: a task of a schedule stands for itself in one run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Step {
+    pub(crate) task: TaskRef,
+    run: Option<NonNull<Run>>,
+    /// Of a port: whether its var is not granted yet.
+    waits: bool,
+}
+
+impl Step {
+    /// A task found waiting in a var's queue.
+    pub(crate) fn waiting(task: TaskRef) -> Step {
+        let run = if let Call::Port(_) = task.call() { Some(hold(task).run) } else { None };
+        Step { task, run, waits: true }
+    }
+
+    /// A task that this engine runs.
+    pub(crate) fn running(task: TaskRef) -> Step {
+        let run = if let Call::Recorded = task.call() {
+            // SAFETY: it runs, so its run has not ended.
+            unsafe { *recorded(task).1.current.get() }
+        } else {
+            None
+        };
+        Step { task, run, waits: false }
+    }
+
+    /// What cannot go on before this within its run.
+    pub(crate) fn held_up_inside(self) -> Vec<Step> {
+        let mut out = Vec::new();
+        let Some(at) = self.run else { return out };
+        // SAFETY: one of the run's tasks, ports or gate is unfinished, so the run has not ended.
+        let run = unsafe { at.as_ref() };
+        let Some(plan) = &run.plan else { return out };
+        let step = |task| Step { task, run: self.run, waits: false };
+        let mut tasks = |range| out.extend(plan.part(range).iter().map(|edge| step(plan.task(edge.to()))));
+        if let Call::Recorded = self.task.call() {
+            // SAFETY: as above.
+            let (task, _) = unsafe { recorded(self.task) };
+            tasks(&task.successors);
+            let releases = &plan.releases[task.releases.start as usize..task.releases.end as usize];
+            out.extend(releases.iter().map(|port| step(run.ports[*port as usize])));
+            out.extend(run.gate.filter(|_| task.successors.is_empty()).map(step));
+        } else if self.waits {
+            match hold(self.task).port {
+                Some(port) => tasks(&plan.ports[port as usize].firsts),
+                None => {
+                    plan.ports.iter().for_each(|port| tasks(&port.firsts));
+                    tasks(&plan.gate_firsts);
+                }
+            }
+        }
+        out
+    }
+}
+
+fn hold(port: TaskRef) -> Hold {
+    debug_assert!(matches!(port.call(), Call::Port(_)));
+    // SAFETY: the closure of a port's task stays as long as the task.
+    unsafe { port.body().cast::<Hold>().read() }
+}
