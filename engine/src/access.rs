@@ -51,12 +51,13 @@ impl<'a> AccessSet<'a> {
         self.vars.push((var.state_ptr(), mode));
     }
 
-    /// Joins what is said of the same var, and sorts by address: taking several var locks in one order is free of
-    /// deadlock.
+    /// Joins what is said of the same var, and sorts by number: taking several var locks in one order is free of
+    /// deadlock. Addresses would do too, but numbers make the order in which tasks are released the same in each run.
     #[inline]
     pub(crate) fn normalise(&mut self) {
         if self.vars.len() > 1 {
-            self.vars.sort_unstable_by_key(|(var, _)| *var);
+            // SAFETY: the handles, which keep the vars alive, are borrowed for as long as this set lives.
+            self.vars.sort_unstable_by_key(|(var, _)| unsafe { var.as_ref() }.id());
             self.vars.dedup_by(|(b, b_mode), (a, a_mode)| {
                 if a == b {
                     *a_mode = a_mode.join(*b_mode);

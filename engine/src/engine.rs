@@ -5,7 +5,7 @@ use crate::builder::{RawTask, TaskBuilder};
 use crate::data::Data;
 use crate::error::{Error, Failure};
 use crate::lane::Lane;
-use crate::lanes::{Pool, Serial};
+use crate::lanes::{Pool, Serial, Shuffled};
 use crate::name::Name;
 use crate::recorder::Recorder;
 use crate::observe::{Observer, Watch, WatchOptions};
@@ -13,7 +13,7 @@ use crate::slab::Slab;
 use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait, yield_now};
 use crate::task::{is_running, running};
 use crate::var::Var;
-use crate::waiting::Blocked;
+use crate::waiting::{Blocked, Waiting};
 use std::panic::Location;
 use std::sync::OnceLock;
 
@@ -154,6 +154,7 @@ impl Core {
     }
 
     fn drain(&self) {
+        let _waiting = Waiting::begin(self.this(), &|| self.is_idle());
         let mut guard = lock(&self.idle.0);
         self.waiters.fetch_add(1, Ordering::Relaxed);
         loop {
@@ -179,6 +180,11 @@ impl Core {
     pub(crate) fn lane(&self, index: u16) -> &Arc<dyn Lane> {
         // A lane's number is given out when it is there; the first always is.
         self.lanes[usize::from(index)].get().unwrap_or_else(|| unreachable!("lane {index} was never added"))
+    }
+
+    /// All lanes, in the order in which they were added.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = &Arc<dyn Lane>> {
+        self.lanes.iter().map_while(OnceLock::get)
     }
 
     fn add_lane(&self, lane: Arc<dyn Lane>) -> Result<u16, Error> {
@@ -231,7 +237,7 @@ impl Core {
     fn close(&self) {
         self.drain();
         self.state.store(CLOSED, Ordering::Release);
-        self.lanes.iter().filter_map(OnceLock::get).for_each(|lane| lane.shutdown());
+        self.lanes().for_each(|lane| lane.shutdown());
     }
 }
 
@@ -289,6 +295,12 @@ impl Engine {
     #[must_use]
     pub fn serial() -> Engine {
         Engine::with_lane(Arc::new(Serial::new("serial")), OnDrop::Drain)
+    }
+
+    /// An engine for tests, which runs tasks one by one in an order drawn by lot: see [`Shuffled`].
+    #[must_use]
+    pub fn shuffled(seed: u64) -> Engine {
+        Engine::with_lane(Arc::new(Shuffled::new(seed)), OnDrop::Drain)
     }
 
     fn with_lane(first: Arc<dyn Lane>, on_drop: OnDrop) -> Engine {

@@ -7,13 +7,32 @@ use crate::task::ReadyTask;
 /// Runs the tasks that are handed to it. The engine has done all ordering: a lane may run its tasks in any order and
 /// side by side.
 ///
-/// Contract: [`submit`](Lane::submit) never blocks for long and never runs engine code other than the task; each task is
-/// run once, or dropped (then it fails with [`Cause::LaneGaveUp`](crate::Cause::LaneGaveUp)).
+/// # Contract
+/// [`conformance::check`](crate::conformance::check) tells whether a lane keeps it.
+///
+/// 1. **Nothing is lost.** Each task handed to [`submit`](Lane::submit) is run, or dropped; then it fails with
+///    [`Cause::LaneGaveUp`](crate::Cause::LaneGaveUp). That it is run only once needs no care: running takes it.
+/// 2. **Submitting does not wait** for any task that has started, on whatever thread. It may run tasks on the calling thread.
+///    It is called by many threads at once, and by threads that run or drop a task of this lane: a lane holds no lock
+///    while it runs or drops one.
+/// 3. **Priorities are honoured.** Of the tasks that are ready, one of the highest priority runs next.
+/// 4. **The width is true.** As many tasks as [`width`](Lane::width) says run side by side if so many are ready, and never
+///    more. Tasks that block in a wait do not count; those that go on after one may be too many, until they end.
+/// 5. **Loops are complete.** [`parallel_for`](Lane::parallel_for) calls its body once for each index, and returns when no
+///    call runs any more. If a call panics it does too, with the same payload; then indices may be left out. Loops are
+///    nested, and run by several tasks at once.
+/// 6. **Failing tasks do no harm.** A body that panics is caught by [`ReadyTask::run`], which does not panic; the lane goes on.
+/// 7. **Waiting tasks do not starve the lane.** However many tasks of the lane block in waits, others run, also those
+///    handed over later: [`begin_block`](Lane::begin_block) tells of each.
+/// 8. **Nothing is kept back from those who wait.** While a wait lasts ([`begin_wait`](Lane::begin_wait)), or from the
+///    start, ready tasks run without any further call.
+/// 9. **Shutdown leaves nothing behind.** [`shutdown`](Lane::shutdown) returns, from a task of the lane too; tasks that the lane
+///    still has, and tasks handed over later, are run or dropped as in rule 1. It may be called again.
 pub trait Lane: Send + Sync + 'static {
     /// The name told in errors and traces.
     fn name(&self) -> &str;
 
-    /// Takes a ready task, to be run by [`ReadyTask::run`].
+    /// Takes a ready task, to be run by [`ReadyTask::run`]. Rules 1 and 2.
     fn submit(&self, task: ReadyTask);
 
     /// Whether this lane orders its own work after the fence by itself, on the device. Then a task that comes after the
@@ -23,12 +42,12 @@ pub trait Lane: Send + Sync + 'static {
         false
     }
 
-    /// How many tasks can run at once.
+    /// How many tasks can run at once. Rule 4.
     fn width(&self) -> usize {
         1
     }
 
-    /// Calls `body(i)` for every `i < n`, on as many threads as are idle, and returns when all calls have returned.
+    /// Calls `body(i)` for every `i < n`, on as many threads as are idle, and returns when all calls have returned. Rule 5.
     fn parallel_for(&self, n: usize, body: &(dyn Fn(usize) + Sync)) {
         (0..n).for_each(body);
     }
@@ -40,7 +59,7 @@ pub trait Lane: Send + Sync + 'static {
     }
 
     /// The calling thread, which runs a task of this lane, is about to block. A lane with few threads puts another in
-    /// its place.
+    /// its place. Rule 7.
     ///
     /// # Errors
     /// When no other thread can be had.
@@ -51,6 +70,16 @@ pub trait Lane: Send + Sync + 'static {
     /// The thread goes on. Pairs with [`begin_block`](Lane::begin_block).
     fn end_block(&self) {}
 
-    /// Stops the lane's threads. No task is submitted after this; it may be called from one of its own threads.
+    /// A thread or a future begins to wait for tasks, perhaps of this lane; `is_over` tells whether it still needs to.
+    /// A lane that keeps ready tasks back while nobody waits runs them on the calling thread until the wait is over or none
+    /// is left, and keeps none back before the matching [`end_wait`](Lane::end_wait). Rule 8.
+    fn begin_wait(&self, is_over: &dyn Fn() -> bool) {
+        let _ = is_over;
+    }
+
+    /// The wait has ended. Pairs with [`begin_wait`](Lane::begin_wait).
+    fn end_wait(&self) {}
+
+    /// Stops the lane's threads. It may be called from one of them, and more than once. Rule 9.
     fn shutdown(&self) {}
 }

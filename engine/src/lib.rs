@@ -6,7 +6,9 @@
 
 mod access;
 mod builder;
+pub mod conformance;
 mod data;
+mod dice;
 mod engine;
 mod error;
 mod fence;
@@ -18,6 +20,7 @@ mod observe;
 mod queue;
 mod recorded;
 mod recorder;
+pub mod refused;
 mod slab;
 mod sync;
 mod task;
@@ -31,7 +34,7 @@ pub use engine::{Engine, EngineBuilder, LaneHandle, OnDrop};
 pub use error::{BoxError, Cause, Error, Failure, TaskId};
 pub use fence::{Fence, Signal};
 pub use lane::Lane;
-pub use lanes::{Pool, Serial};
+pub use lanes::{Pool, Serial, Shuffled};
 #[cfg(not(loom))]
 pub use lanes::{SimDevice, SimEvent, SimQueue};
 pub use name::Name;

@@ -208,7 +208,7 @@ pub(crate) struct PlanParts {
     pub(crate) tasks: Vec<TaskSpec>,
     pub(crate) edges: Vec<Edge>,
     pub(crate) releases: Vec<u32>,
-    /// By address of their vars.
+    /// By number of their vars.
     pub(crate) ports: Vec<PortSpec>,
     pub(crate) gate_firsts: Range<u32>,
     pub(crate) accesses: Vec<(NonNull<VarState>, Mode)>,
@@ -337,7 +337,8 @@ impl Plan {
                 .map(|(_, port)| (port.var, if port.exclusive { Mode::Write } else { Mode::Read }))
                 .chain([(self.gate.state_ptr(), Mode::Write)])
                 .collect();
-            accesses.sort_unstable_by_key(|(var, _)| *var);
+            // SAFETY: the plan keeps its gate and pins its outside vars.
+            accesses.sort_unstable_by_key(|(var, _)| unsafe { var.as_ref() }.id());
             let task = TaskRef::new(&self.core, header(), &accesses, Cause::ShutDown);
             return crate::task::push(&self.core, task);
         }
@@ -370,7 +371,7 @@ impl Plan {
     }
 }
 
-/// Enters the queues of the gate and all ports at once, in the order of their addresses.
+/// Enters the queues of the gate and all ports at once, in the order of their numbers.
 fn enter(gate: TaskRef, ports: &[TaskRef], guards: &mut Vec<SpinGuard<'static, Ordered>>) {
     let mut gate_slot = gate.slots().next();
     let mut push = |slot: SlotRef, more: u32| {
@@ -384,7 +385,7 @@ fn enter(gate: TaskRef, ports: &[TaskRef], guards: &mut Vec<SpinGuard<'static, O
     };
     // Each port waits for its var and for the gate.
     for slot in ports.iter().filter_map(|p| p.slots().next()) {
-        if let Some(gate) = gate_slot.take_if(|gate| gate.var_ptr() < slot.var_ptr()) {
+        if let Some(gate) = gate_slot.take_if(|gate| gate.var().id() < slot.var().id()) {
             push(gate, 1);
         }
         push(slot, 1);

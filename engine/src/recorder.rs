@@ -213,7 +213,7 @@ impl Recorder {
         let too_large = |what: &str| Error::Schedule { schedule: self.name.clone(), reason: format!("it has too many {what}") };
         let n = self.tasks.len();
         let mut outside: Vec<&Uses> = self.vars.iter().filter(|uses| !uses.var.state().is_inside()).collect();
-        outside.sort_unstable_by_key(|uses| uses.var.state_ptr());
+        outside.sort_unstable_by_key(|uses| uses.var.state().id());
 
         let mut waits: Vec<u32> = self.tasks.iter().map(|t| t.before.len() as u32).collect();
         let gate_firsts: Vec<u32> = (0..n as u32).filter(|t| waits[*t as usize] == 0).collect();

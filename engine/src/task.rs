@@ -463,12 +463,30 @@ impl ReadyTask {
     }
 }
 
+thread_local! {
+    /// While this thread drops a task, those that it drops by that: each lets others go, which their lane may drop too. They
+    /// are dropped in a loop, since a chain of tasks can be longer than the stack is deep.
+    #[allow(clippy::missing_const_for_thread_local)] // loom's threads know no constants
+    static DROPPED: Cell<Option<TaskList>> = Cell::new(None);
+}
+
 impl Drop for ReadyTask {
     fn drop(&mut self) {
-        if let Some(task) = self.0.take() {
+        let Some(task) = self.0.take() else { return };
+        if let Some(mut later) = DROPPED.with(Cell::take) {
+            later.push(task);
+            return DROPPED.with(|d| d.set(Some(later)));
+        }
+        DROPPED.with(|d| d.set(Some(TaskList::default())));
+        let mut next = Some(task);
+        while let Some(task) = next {
             let core = Self::core_of(task);
             let lane = core.lane(task.lane()).name().to_string();
             finish_here(&core, task, Err(Cause::LaneGaveUp(lane)));
+            next = DROPPED.with(|d| {
+                let mut later = d.take()?;
+                later.pop().inspect(|_| d.set(Some(later)))
+            });
         }
     }
 }

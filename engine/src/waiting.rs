@@ -5,11 +5,12 @@
 use crate::access::{AccessSet, Mode};
 use crate::engine::Core;
 use crate::error::{Error, Failure};
+use crate::lane::Lane;
 use crate::name::Name;
 use crate::node::{Header, ProbeBody, TaskRef};
 use crate::recorded::Step;
 use crate::sync::{Arc, Condvar, Mutex, SpinGuard, lock, wait, wait_for};
-use crate::task::{push, running};
+use crate::task::{ReadyTask, push, running};
 use crate::var::{Ordered, Var, VarState};
 use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
@@ -117,20 +118,21 @@ impl Probe {
             return answer;
         }
         let inside = running();
-        let Some((&task, beneath)) = inside.split_first() else { return self.block(None) };
+        let Some((&task, beneath)) = inside.split_first() else {
+            let _waiting = Waiting::begin(self.core.clone(), &|| self.answer().is_some());
+            return self.block(None);
+        };
         let lane = self.core.lane(task.lane());
         let beneath = beneath.to_vec();
         let (number, probe, mail) = (self.number, self.task, self.mail.clone());
         lock(&self.core.blocked).push(Blocked { number, task, probe, mail, beneath });
         while self.answer().is_none() && lane.help() {}
-        let answer = match lane.begin_block() {
-            Ok(()) => {
-                let answer = self.block(Some(task));
-                lane.end_block();
-                answer
-            }
+        let waiting = Waiting::begin(self.core.clone(), &|| self.answer().is_some());
+        let answer = match Blocking::begin(&inside) {
+            Ok(_blocking) => self.block(Some(task)),
             Err(e) => Err(e),
         };
+        drop(waiting);
         self.unblock(&mut lock(&self.core.blocked));
         answer
     }
@@ -238,24 +240,78 @@ fn tell_cycle(path: impl Iterator<Item = TaskRef>) -> String {
     text
 }
 
+/// A wait that lanes know of: those that keep ready tasks back do not, for as long as this lives.
+pub(crate) struct Waiting {
+    core: Arc<Core>,
+    /// Lanes added later do not know of it.
+    num_lanes: usize,
+}
+
+impl Waiting {
+    pub(crate) fn begin(core: Arc<Core>, is_over: &dyn Fn() -> bool) -> Self {
+        let num_lanes = core.lanes().inspect(|lane| lane.begin_wait(is_over)).count();
+        Waiting { core, num_lanes }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.core.lanes().take(self.num_lanes).for_each(|lane| lane.end_wait());
+    }
+}
+
+/// The calling thread is about to block inside tasks: their lanes know of it for as long as this lives. A lane without
+/// threads runs tasks on other lanes' threads, so there can be several.
+struct Blocking(Vec<Arc<dyn Lane>>);
+
+impl Blocking {
+    fn begin(inside: &[TaskRef]) -> Result<Self, Error> {
+        let mut begun = Blocking(Vec::new());
+        for task in inside {
+            let lane = ReadyTask::core_of(*task).lane(task.lane()).clone();
+            if !begun.0.iter().any(|b| Arc::ptr_eq(b, &lane)) {
+                lane.begin_block()?;
+                begun.0.push(lane);
+            }
+        }
+        Ok(begun)
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.0.iter().rev().for_each(|lane| lane.end_block());
+    }
+}
+
 /// Completes when every task pushed before it that writes the var is done.
 pub struct VarFuture {
     probe: Probe,
+    /// From the first time that it was polled too early.
+    waiting: Option<Waiting>,
 }
 
 impl VarFuture {
     pub(crate) fn new(probe: Probe) -> Self {
-        VarFuture { probe }
+        VarFuture { probe, waiting: None }
     }
 }
 
 impl Future for VarFuture {
     type Output = Result<(), Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = lock(&self.probe.mail.state);
-        if let Some(answer) = &state.answer {
-            return Poll::Ready(answer.clone());
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.waiting.is_none() && this.probe.answer().is_none() {
+            // What lanes keep back runs here, so the mailbox must be free.
+            let probe = &this.probe;
+            this.waiting = Some(Waiting::begin(probe.core.clone(), &|| probe.answer().is_some()));
+        }
+        let mut state = lock(&this.probe.mail.state);
+        if let Some(answer) = state.answer.clone() {
+            drop(state);
+            this.waiting = None;
+            return Poll::Ready(answer);
         }
         state.waker = Some(cx.waker().clone());
         Poll::Pending

@@ -9,7 +9,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use support::deadline;
-use varflow_engine::{Cause, Engine, Error, Lane, OnDrop, ReadyTask};
+use varflow_engine::{Cause, Engine, Error, Lane, OnDrop, ReadyTask, Serial};
+
+/// A lane that runs nothing.
+struct Hole;
+
+impl Lane for Hole {
+    fn name(&self) -> &str {
+        "hole"
+    }
+
+    fn submit(&self, task: ReadyTask) {
+        drop(task);
+    }
+}
 
 fn never(why: &str) {
     panic!("this task must not run: {why}");
@@ -20,7 +33,7 @@ fn pool(n: usize) -> Engine {
 }
 
 fn engines() -> Vec<Engine> {
-    vec![Engine::serial(), pool(1), pool(2), pool(4)]
+    vec![Engine::serial(), Engine::shuffled(7), pool(1), pool(2), pool(4)]
 }
 
 #[test]
@@ -380,15 +393,6 @@ fn futures() {
 
 #[test]
 fn a_lane_that_drops_its_tasks_fails_them() {
-    struct Hole;
-    impl Lane for Hole {
-        fn name(&self) -> &str {
-            "hole"
-        }
-        fn submit(&self, task: ReadyTask) {
-            drop(task);
-        }
-    }
     deadline(20, || {
         let engine = pool(1);
         let hole = engine.add_lane(Hole).unwrap();
@@ -396,6 +400,61 @@ fn a_lane_that_drops_its_tasks_fails_them() {
         engine.raw("lost").lane(&hole).overwrite(&a).run(|_| ());
         let e = a.wait().unwrap_err();
         assert!(matches!(e.failure().unwrap().cause(), Cause::LaneGaveUp(l) if l == "hole"), "{e}");
+    });
+}
+
+#[test]
+fn a_lane_that_drops_a_long_chain_does_so_without_recursion() {
+    deadline(60, || {
+        let engine = pool(1);
+        let hole = engine.add_lane(Hole).unwrap();
+        let a = engine.var();
+        let (tx, rx) = channel::<varflow_engine::Completion>();
+        engine.raw("gate").write(&a).run_async(move |_, token| tx.send(token).unwrap());
+        for _ in 0..200_000 {
+            engine.raw("lost").lane(&hole).write(&a).run(|_| never("its lane drops it"));
+        }
+        rx.recv().unwrap().complete(Ok(()));
+        assert!(a.wait().is_err());
+    });
+}
+
+#[test]
+fn a_waiting_task_gives_way_on_every_lane_beneath_it() {
+    deadline(20, || {
+        let engine = pool(1);
+        let serial = engine.add_lane(Serial::new("serial")).unwrap();
+        let (inner, x, y) = (engine.clone(), engine.var(), engine.var());
+        let late = x.clone();
+        // The only worker runs both: the task on the serial lane where the other pushes it.
+        engine.raw("outer").run(move |_| {
+            inner.raw("late").overwrite(&late).run(|_| ());
+            let other = late.clone();
+            inner.raw("inner").lane(&serial).overwrite(&y).run(move |_| other.wait());
+            y.wait()
+        });
+        engine.wait_all().unwrap();
+        x.wait().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_waits_on_the_serial_lane_lets_later_ones_run() {
+    deadline(20, || {
+        let engine = Engine::serial();
+        let (a, b) = (engine.var(), engine.var());
+        let (tx, rx) = channel::<varflow_engine::Completion>();
+        engine.raw("device").write(&a).run_async(move |_, token| tx.send(token).unwrap());
+        engine.raw("after").read(&a).write(&b).run(|_| ());
+        let token = rx.recv().unwrap();
+        let device = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            token.complete(Ok(()));
+        });
+        let inner = b.clone();
+        engine.raw("waits").write(&engine.var()).run(move |_| inner.wait());
+        engine.wait_all().unwrap();
+        device.join().unwrap();
     });
 }
 

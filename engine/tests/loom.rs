@@ -128,6 +128,48 @@ fn dropping_the_engine_waits_for_all() {
 }
 
 #[test]
+fn a_task_that_waits_on_the_serial_lane_gives_way() {
+    check(|| {
+        let engine = Engine::serial();
+        let (a, b) = (Counter::new(&engine), Counter::new(&engine));
+        let (first, second, seen) = (a.clone(), a.clone(), a.clone());
+        engine.raw("device").write(&a.1).run_async(move |_, token| {
+            thread::spawn(move || {
+                first.add();
+                token.complete(Ok(()));
+            });
+        });
+        engine.raw("after").write(&a.1).run(move |_| second.add());
+        engine.raw("waits").write(&b.1).run(move |_| {
+            seen.1.wait().unwrap();
+            assert_eq!(seen.look(), 2);
+        });
+        b.1.wait().unwrap();
+    });
+}
+
+#[test]
+fn what_a_shuffled_lane_keeps_back_runs_when_waits_begin() {
+    check(|| {
+        let engine = Engine::shuffled(0);
+        let a = Counter::new(&engine);
+        let other = {
+            let (engine, a) = (engine.clone(), a.clone());
+            thread::spawn(move || {
+                let inner = a.clone();
+                engine.raw("add").write(&a.1).run(move |_| inner.add());
+                a.1.wait().unwrap();
+            })
+        };
+        let inner = a.clone();
+        engine.raw("add").write(&a.1).run(move |_| inner.add());
+        a.1.wait().unwrap();
+        other.join().unwrap();
+        assert_eq!(a.look(), 2);
+    });
+}
+
+#[test]
 fn a_watch_begins_drains_and_ends_while_tasks_run() {
     check(|| {
         let engine = Engine::serial();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use support::{Act, Step, deadline, programs};
 use varflow_engine::{
-    Cause, Completion, Ending, Engine, Error, Event, EventKind, LaneHandle, Mode, OnDrop, Release, Serial, TaskNumber,
+    Cause, Completion, Ending, Engine, Error, Event, EventKind, LaneHandle, Mode, OnDrop, Release, Role, Serial, TaskNumber,
     Trace, Var, WatchOptions,
 };
 

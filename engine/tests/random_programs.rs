@@ -43,6 +43,54 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn equal_to_push_order_in_any_order(program in programs(VARS, 60), seed: u64) {
+        quiet_panics();
+        let wanted = interpret(&program, VARS);
+        let got = deadline(20, move || execute(&Engine::shuffled(seed), &program, VARS));
+        prop_assert_eq!(&got, &wanted, "seed {}", seed);
+    }
+}
+
+/// The order in which the tasks of a program ran on the shuffled lane.
+fn shuffled_order(program: &[Step], seed: u64) -> Vec<usize> {
+    let engine = Engine::shuffled(seed);
+    let vars: Vec<_> = (0..VARS).map(|_| engine.var()).collect();
+    let order = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    for (index, step) in program.iter().enumerate() {
+        let mut task = engine.raw("step").priority(step.priority);
+        for (v, mode) in &step.accesses {
+            task = task.access(&vars[*v], *mode);
+        }
+        let order = order.clone();
+        task.run(move |_| order.lock().unwrap().push(index));
+    }
+    engine.wait_all().unwrap();
+    std::mem::take(&mut order.lock().unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_seed_stands_for_an_order(program in programs(VARS, 60), seed: u64) {
+        let (first, again) = (shuffled_order(&program, seed), shuffled_order(&program, seed));
+        prop_assert_eq!(first, again);
+    }
+}
+
+/// Tasks that nothing orders come in orders of their own for different seeds.
+#[test]
+fn seeds_stand_for_different_orders() {
+    let step = |_| Step { accesses: Vec::new(), act: Act::Mix, priority: 0 };
+    let program: Vec<_> = (0..30).map(step).collect();
+    let orders: std::collections::HashSet<_> = (0..50).map(|seed| shuffled_order(&program, seed)).collect();
+    assert_eq!(orders.len(), 50);
+}
+
 /// Many threads push at once, each task naming several vars in an order of its own: no deadlock, nothing lost.
 #[test]
 fn many_pushers() {

@@ -223,15 +223,13 @@ impl Lane for Pool {
                 let _ = thread.join();
             }
         }
+        self.shared.give_up();
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shutdown();
-        for task in self.shared.inbox.take() {
-            drop(ReadyTask::from_task(task));
-        }
     }
 }
 
@@ -244,12 +242,26 @@ impl Shared {
     /// awake, or if tasks take long enough that another is worth it.
     ///
     /// Either this sees the sleeper's count, or the sleeper's last look sees the work: both sides write, then read, with
-    /// SeqCst between.
+    /// SeqCst between. In the same way, either this sees that the pool stops, or `shutdown` sees the work.
     #[inline]
     fn submitted(&self) {
+        if self.stopping.load(Ordering::SeqCst) {
+            return self.give_up();
+        }
         let sleepers = self.sleepers.load(Ordering::SeqCst);
         if sleepers > 0 && (!self.short.load(Ordering::Relaxed) || sleepers >= self.active.load(Ordering::Relaxed)) {
             self.wake(1);
+        }
+    }
+
+    /// Drops all tasks that no worker will come to, since the pool stops. A worker that leaves hands its own over first.
+    #[cold]
+    fn give_up(&self) {
+        // See `submitted`.
+        fence(Ordering::SeqCst);
+        self.inbox.take().for_each(|task| drop(ReadyTask::from_task(task)));
+        while let Some(task) = self.ranked.take(true).or_else(|| self.ranked.take(false)) {
+            drop(ReadyTask::from_task(task));
         }
     }
 

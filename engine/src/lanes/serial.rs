@@ -1,32 +1,25 @@
-//! Lanes without threads of their own.
+//! The lane that does what a program without an engine would do.
 
+use super::turns::Turns;
+use crate::error::Error;
 use crate::lane::Lane;
-use crate::sync::{Mutex, lock};
 use crate::task::ReadyTask;
-use std::collections::VecDeque;
 
-/// Runs tasks one by one in the order in which they become ready, on the thread that hands them over. With one pushing
-/// thread and synchronous tasks that is push order.
+/// Runs tasks one by one as they become ready, on the thread that hands them over. With one pushing thread and
+/// synchronous tasks that is push order.
+///
+/// Where several are ready at once (released together, or pushed by a running task) the highest priority runs first, then
+/// the oldest. A task that goes on after a wait does so at once, even if another thread runs a task by then.
 pub struct Serial {
     name: String,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    ready: VecDeque<ReadyTask>,
-    draining: bool,
+    turns: Turns,
 }
 
 impl Serial {
     /// A lane of this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Serial { name: name.to_string(), state: Mutex::new(State::default()) }
-    }
-
-    fn next(&self) -> Option<ReadyTask> {
-        lock(&self.state).ready.pop_front()
+        Serial { name: name.to_string(), turns: Turns::new(None) }
     }
 }
 
@@ -36,31 +29,23 @@ impl Lane for Serial {
     }
 
     fn submit(&self, task: ReadyTask) {
-        {
-            let mut state = lock(&self.state);
-            state.ready.push_back(task);
-            if std::mem::replace(&mut state.draining, true) {
-                return; // whoever drains will come to it
-            }
-        }
-        loop {
-            let task = {
-                let mut state = lock(&self.state);
-                let task = state.ready.pop_front();
-                state.draining = task.is_some();
-                task
-            };
-            match task {
-                Some(task) => task.run(),
-                None => return,
-            }
-        }
+        self.turns.submit(task);
     }
 
     fn help(&self) -> bool {
-        let task = self.next();
-        let found = task.is_some();
-        task.into_iter().for_each(ReadyTask::run);
-        found
+        self.turns.help()
+    }
+
+    fn begin_block(&self) -> Result<(), Error> {
+        self.turns.begin_block();
+        Ok(())
+    }
+
+    fn end_block(&self) {
+        self.turns.end_block();
+    }
+
+    fn shutdown(&self) {
+        self.turns.stop();
     }
 }
