@@ -1,4 +1,5 @@
 //! How a task touches a var, and the set of all the vars that a task touches.
+#![expect(unsafe_code, reason = "keeps borrowed vars as pointers")]
 
 use crate::var::{Var, VarState};
 use smallvec::SmallVec;
@@ -67,6 +68,13 @@ impl<'a> AccessSet<'a> {
 
     pub(crate) fn vars(&self) -> &[(NonNull<VarState>, Mode)] {
         &self.vars
+    }
+
+    /// The sizes of the vars that are written.
+    pub(crate) fn written_bytes(&self) -> impl Iterator<Item = u64> {
+        let written = self.vars.iter().filter(|(_, mode)| mode.is_exclusive());
+        // SAFETY: the handles that are borrowed keep the vars alive.
+        written.map(|(var, _)| unsafe { var.as_ref() }.lock().size_bytes())
     }
 
     pub(crate) fn has_conflict(&self, var: &Var, mode: Mode) -> bool {

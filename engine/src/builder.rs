@@ -2,6 +2,8 @@
 #![expect(unsafe_code, reason = "turns granted accesses into references")]
 
 use crate::access::{AccessSet, Mode};
+use crate::bounds::Room;
+use crate::cancel::{CancelToken, Cancelled};
 use crate::data::{Data, Fetch, Put, Read, Write};
 use crate::engine::{Engine, LaneHandle};
 use crate::error::{BoxError, Cause};
@@ -28,12 +30,15 @@ pub struct RawTask<'a> {
     lane: u16,
     accesses: AccessSet<'a>,
     misuse: Option<Cause>,
+    token: Option<CancelToken>,
+    room: Option<Room>,
 }
 
 impl<'a> RawTask<'a> {
     #[inline]
     pub(crate) fn new(engine: &'a Engine, name: Name, site: &'static Location<'static>) -> Self {
-        RawTask { engine, name, site, priority: 0, lane: 0, accesses: AccessSet::default(), misuse: None }
+        let accesses = AccessSet::default();
+        RawTask { engine, name, site, priority: 0, lane: 0, accesses, misuse: None, token: None, room: None }
     }
 
     /// Names a var that the task touches.
@@ -82,10 +87,29 @@ impl<'a> RawTask<'a> {
 
     /// Chooses the lane; the engine's default one unless set.
     pub fn lane(mut self, lane: &LaneHandle) -> Self {
-        if Arc::ptr_eq(&lane.core, self.engine.core()) {
-            self.lane = lane.index;
+        if !Arc::ptr_eq(&lane.core, self.engine.core()) {
+            self.misuse = Some(Cause::ForeignVar(format!("lane \"{}\"", lane.core.lane_name(lane.index))));
+        } else if lane.core.is_removed(lane.index) {
+            self.misuse = Some(Cause::LaneRemoved(lane.core.lane_name(lane.index)));
         } else {
-            self.misuse = Some(Cause::ForeignVar(format!("lane \"{}\"", lane.name())));
+            self.lane = lane.index;
+        }
+        self
+    }
+
+    /// Fails the task with [`Cause::Cancelled`] if the token is cancelled before the task starts. Of several tokens the
+    /// last one counts; [`CancelToken::child`] joins two.
+    pub fn cancel_with(mut self, token: &CancelToken) -> Self {
+        self.token = Some(token.clone());
+        self
+    }
+
+    /// Gives the task room that was waited for, so that its push does not wait: see [`Engine::room`].
+    pub fn room(mut self, room: Room) -> Self {
+        if Arc::ptr_eq(&room.core, self.engine.core()) {
+            self.room = Some(room);
+        } else {
+            self.misuse = Some(Cause::ForeignVar("room".to_string()));
         }
         self
     }
@@ -93,7 +117,9 @@ impl<'a> RawTask<'a> {
     /// Pushes the task.
     #[inline]
     pub fn run<R: Outcome>(self, body: impl FnOnce(&TaskCtx<'_>) -> R + Send + 'static) {
-        if fits(&body) {
+        if self.token.is_some() {
+            self.run_unless_cancelled(Box::new(|ctx| body(ctx).into_result()));
+        } else if fits(&body) {
             self.push(SyncBody(body));
         } else {
             let body = Box::new(body);
@@ -103,12 +129,32 @@ impl<'a> RawTask<'a> {
 
     /// Pushes a task that is done when its token is used.
     pub fn run_async(self, body: impl FnOnce(&TaskCtx<'_>, Completion) + Send + 'static) {
-        if fits(&body) {
+        if self.token.is_some() {
+            self.run_async_unless_cancelled(Box::new(body));
+        } else if fits(&body) {
             self.push(AsyncBody(body));
         } else {
             let body = Box::new(body);
             self.push(AsyncBody(move |ctx: &TaskCtx<'_>, token: Completion| body(ctx, token)));
         }
+    }
+
+    #[cold]
+    fn run_unless_cancelled(mut self, body: BoxedBody) {
+        let token = self.token.take().unwrap_or_default();
+        self.push(SyncBody(move |ctx: &TaskCtx<'_>| {
+            token.check()?;
+            body(ctx)
+        }));
+    }
+
+    #[cold]
+    fn run_async_unless_cancelled(mut self, body: BoxedAsyncBody) {
+        let token = self.token.take().unwrap_or_default();
+        self.push(AsyncBody(move |ctx: &TaskCtx<'_>, done: Completion| match token.check() {
+            Ok(()) => body(ctx, done),
+            Err(Cancelled) => done.complete(Err(Cancelled.into())),
+        }));
     }
 
     #[inline]
@@ -126,9 +172,15 @@ impl<'a> RawTask<'a> {
         let core = &**self.engine.core();
         let header = Header { name: self.name, site: self.site, priority: self.priority, lane: self.lane };
         self.accesses.normalise();
+        if let Some(bounds) = core.bounds() {
+            bounds.enter(bounds.sum(self.accesses.written_bytes()), self.room);
+        }
         push(core, TaskRef::new(core, header, self.accesses.vars(), body));
     }
 }
+
+type BoxedBody = Box<dyn FnOnce(&TaskCtx<'_>) -> Result<(), BoxError> + Send>;
+type BoxedAsyncBody = Box<dyn FnOnce(&TaskCtx<'_>, Completion) + Send>;
 
 fn fits<F>(_: &F) -> bool {
     size_of::<F>() <= INLINE_BYTES && align_of::<F>() <= 16
@@ -157,6 +209,18 @@ impl<A> TaskBuilder<'_, A> {
     /// Chooses the lane; the engine's default one unless set.
     pub fn lane(mut self, lane: &LaneHandle) -> Self {
         self.raw = self.raw.lane(lane);
+        self
+    }
+
+    /// Fails the task if the token is cancelled before it starts: see [`RawTask::cancel_with`].
+    pub fn cancel_with(mut self, token: &CancelToken) -> Self {
+        self.raw = self.raw.cancel_with(token);
+        self
+    }
+
+    /// Gives the task room that was waited for: see [`Engine::room`].
+    pub fn room(mut self, room: Room) -> Self {
+        self.raw = self.raw.room(room);
         self
     }
 }
@@ -202,7 +266,7 @@ macro_rules! arity {
                 self,
                 body: impl for<'a> FnOnce($($name::Out<'a>),*) -> R + Send + 'static,
             ) -> Data<R> {
-                let out = Data::new(self.raw.engine, None);
+                let out = Data::new(self.raw.engine.var(), None);
                 let (accesses, put) = (self.accesses, Put(out.clone()));
                 let names = ($(accesses.$index.data_var(),)*);
                 let raw: RawTask<'_> = self.raw; // the names live less long than the task's engine

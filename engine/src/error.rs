@@ -1,5 +1,6 @@
 //! What can go wrong, and how it is told: the root cause, and the tasks through which it came.
 
+use crate::cancel::Cancelled;
 use crate::name::Name;
 use std::fmt;
 use std::panic::Location;
@@ -33,16 +34,25 @@ pub enum Cause {
     Panicked(String),
     /// The body dropped its completion token without using it.
     TokenDropped,
-    /// The engine was told to cancel what had not started.
+    /// The task's token was cancelled, or the engine was told to cancel what had not started.
     Cancelled,
     /// The task was pushed after the engine had shut down.
     ShutDown,
     /// The lane gave the task up without running it.
     LaneGaveUp(String),
-    /// The task names a var or lane of another engine.
+    /// The lane was removed from the engine before the task started.
+    LaneRemoved(String),
+    /// The task names a var, a lane or room of another engine.
     ForeignVar(String),
     /// The task names the same typed value twice, at least once for writing.
     NamedTwice(String),
+}
+
+impl Cause {
+    /// Why a body that returned this error did not succeed.
+    pub(crate) fn of_body(error: BoxError) -> Cause {
+        if error.is::<Cancelled>() { Cause::Cancelled } else { Cause::Failed(error) }
+    }
 }
 
 impl fmt::Display for Cause {
@@ -51,9 +61,10 @@ impl fmt::Display for Cause {
             Cause::Failed(e) => write!(f, "failed: {e}"),
             Cause::Panicked(m) => write!(f, "panicked: {m}"),
             Cause::TokenDropped => write!(f, "dropped its completion token without using it"),
-            Cause::Cancelled => write!(f, "was cancelled before it started"),
+            Cause::Cancelled => write!(f, "was cancelled"),
             Cause::ShutDown => write!(f, "was pushed after the engine had shut down"),
             Cause::LaneGaveUp(lane) => write!(f, "was given up by lane \"{lane}\" without being run"),
+            Cause::LaneRemoved(lane) => write!(f, "needs lane \"{lane}\", which was removed"),
             Cause::ForeignVar(v) => write!(f, "names {v}, which belongs to another engine"),
             Cause::NamedTwice(v) => write!(f, "names {v} twice and writes it: name a value once"),
         }
@@ -159,8 +170,8 @@ pub enum Error {
         /// The most that can be.
         limit: usize,
     },
-    /// A lane could not be set up.
-    #[error("lane \"{lane}\" cannot start: {reason}")]
+    /// A lane could not be set up or removed.
+    #[error("lane \"{lane}\": {reason}")]
     Lane {
         /// The lane.
         lane: String,

@@ -7,7 +7,8 @@ use crate::task::ReadyTask;
 /// side by side.
 ///
 /// Contract: [`submit`](Lane::submit) never blocks for long and never runs engine code other than the task; each task is
-/// run once, or dropped (then it fails with [`Cause::LaneGaveUp`](crate::Cause::LaneGaveUp)).
+/// run once, or dropped (then it fails with [`Cause::LaneGaveUp`](crate::Cause::LaneGaveUp)). A panic in `submit` goes
+/// nowhere: the task that it drops fails, and one that it had kept is still the lane's to run.
 pub trait Lane: Send + Sync + 'static {
     /// The name told in errors and traces.
     fn name(&self) -> &str;
@@ -43,6 +44,8 @@ pub trait Lane: Send + Sync + 'static {
     /// The thread goes on. Pairs with [`begin_block`](Lane::begin_block).
     fn end_block(&self) {}
 
-    /// Stops the lane's threads. No task is submitted after this; it may be called from one of its own threads.
+    /// Stops the lane's threads: the engine closes, or the lane is removed from it. Tasks that run may finish; those that
+    /// have not started are dropped, and so is any that another thread hands over now or later. It may be called from
+    /// one of its own threads.
     fn shutdown(&self) {}
 }

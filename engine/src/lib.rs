@@ -4,14 +4,18 @@
 //! The engine knows no tensors, files or devices. See [`Engine`] for a first program.
 
 mod access;
+mod bounds;
 mod builder;
+mod cancel;
 mod data;
 mod engine;
 mod error;
+mod idle;
 mod lane;
 mod lanes;
 mod name;
 mod node;
+mod parker;
 mod queue;
 mod slab;
 mod sync;
@@ -20,10 +24,13 @@ mod var;
 mod waiting;
 
 pub use access::Mode;
+pub use bounds::{Room, RoomFuture};
 pub use builder::{RawTask, TaskBuilder};
+pub use cancel::{CancelToken, Cancelled};
 pub use data::{Data, Fetch, Read, Write};
 pub use engine::{Engine, EngineBuilder, LaneHandle, OnDrop};
 pub use error::{BoxError, Cause, Error, Failure, TaskId};
+pub use idle::IdleFuture;
 pub use lane::Lane;
 pub use lanes::{Pool, Serial};
 pub use name::Name;

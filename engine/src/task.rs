@@ -116,13 +116,12 @@ fn enter(task: TaskRef) -> u32 {
 
 /// Gives a ready task to its lane, or runs it here.
 fn hand_on(core: &Core, task: TaskRef) {
-    if task.call().is_inline() {
-        let mut scratch = Scratch::new(0);
-        run(task, &mut scratch);
-        hand_on_all(core, &mut scratch);
-    } else {
-        core.lane(task.lane()).submit(ReadyTask(Some(task)));
+    if !task.call().is_inline() && !core.is_removed(task.lane()) {
+        return core.submit(task);
     }
+    let mut scratch = Scratch::new(0);
+    scratch.ready.push(task);
+    hand_on_all(core, &mut scratch);
 }
 
 /// Hands on what became ready on a thread that is no worker, and gives back what it freed.
@@ -131,10 +130,16 @@ fn hand_on_all(core: &Core, scratch: &mut Scratch) {
         if task.call().is_inline() {
             run(task, scratch);
         } else {
-            core.lane(task.lane()).submit(ReadyTask(Some(task)));
+            hand_over(core, task, scratch);
         }
     }
     scratch.flush(core);
+}
+
+/// Gives a ready task to its lane, or fails it if that was removed.
+#[inline]
+pub(crate) fn hand_over(core: &Core, task: TaskRef, scratch: &mut Scratch) {
+    if core.is_removed(task.lane()) { give_up(core, task, scratch) } else { core.submit(task) }
 }
 
 /// The poison that a task inherits: of the var with the lowest number, so that it does not depend on addresses.
@@ -190,7 +195,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
             let body = || unsafe { f(body, &TaskCtx { task, _running: std::marker::PhantomData }) };
             match as_running(task, || catch_unwind(AssertUnwindSafe(body))) {
                 Ok(Ok(())) => finish(task, Ok(()), scratch),
-                Ok(Err(e)) => fail(task, Cause::Failed(e), scratch),
+                Ok(Err(e)) => fail(task, Cause::of_body(e), scratch),
                 Err(panic) => fail(task, Cause::Panicked(panic_message(&*panic)), scratch),
             }
         }
@@ -226,6 +231,10 @@ fn fail(task: TaskRef, cause: Cause, scratch: &mut Scratch) {
 #[inline]
 fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
     let core = task.core();
+    // SAFETY: the core outlives the count of this task.
+    let counted = unsafe { core.as_ref() }.bounds().filter(|_| !matches!(task.call(), Call::Probe(_)));
+    // The vars may go with their accesses, so this comes first.
+    let counted = counted.map(|bounds| (bounds, bounds.sum(written_bytes(task))));
     for slot in task.slots() {
         let (var, mode) = (slot.var_ptr(), slot.mode());
         let poison = match (result, mode) {
@@ -241,8 +250,16 @@ fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
         // SAFETY: all accesses are finished, and whoever ran the body has let go of it.
         unsafe { task.free(&mut scratch.freed) };
     }
+    if let Some((bounds, bytes)) = counted {
+        bounds.leave(bytes);
+    }
     // SAFETY: the core outlives the count of this task.
     unsafe { core.as_ref() }.task_done(scratch.counter);
+}
+
+/// The sizes of the vars that the task writes.
+fn written_bytes(task: TaskRef) -> impl Iterator<Item = u64> {
+    task.slots().filter(|slot| slot.mode().is_exclusive()).map(|slot| slot.var().lock().size_bytes())
 }
 
 /// As `finish`, on a thread that is no worker.
@@ -253,6 +270,17 @@ fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
         Err(cause) => fail(task, cause, &mut scratch),
     }
     hand_on_all(core, &mut scratch);
+}
+
+/// Ends a ready task that its lane does not run.
+#[cold]
+fn give_up(core: &Core, task: TaskRef, scratch: &mut Scratch) {
+    if let Some(failure) = inherited(task) {
+        return finish(task, Err(&failure.through(task.id())), scratch);
+    }
+    let lane = core.lane_name(task.lane());
+    let is_removed = core.is_removed(task.lane());
+    fail(task, if is_removed { Cause::LaneRemoved(lane) } else { Cause::LaneGaveUp(lane) }, scratch);
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -308,8 +336,9 @@ impl Drop for ReadyTask {
     fn drop(&mut self) {
         if let Some(task) = self.0.take() {
             let core = Self::core_of(task);
-            let lane = core.lane(task.lane()).name().to_string();
-            finish_here(&core, task, Err(Cause::LaneGaveUp(lane)));
+            let mut scratch = Scratch::new(0);
+            give_up(&core, task, &mut scratch);
+            hand_on_all(&core, &mut scratch);
         }
     }
 }
@@ -326,7 +355,7 @@ impl Completion {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so the count is moved out once.
         let core = unsafe { std::ptr::read(&raw const this.core) };
-        finish_here(&core, this.task, result.map_err(Cause::Failed));
+        finish_here(&core, this.task, result.map_err(Cause::of_body));
     }
 }
 

@@ -51,7 +51,35 @@ unsafe impl Sync for VarState {}
 pub(crate) struct Ordered {
     pub(crate) queue: VarQueue<SlotList>,
     is_orphan: bool,
+    size: Size,
 }
+
+/// What a var counts against a bound on bytes. Seven bytes, so that a var fits in a cache line.
+#[derive(Default)]
+struct Size([u8; 7]);
+
+impl Size {
+    fn new(bytes: usize) -> Self {
+        const MAX: u64 = (1 << 56) - 1;
+        let [size @ .., _] = (bytes as u64).min(MAX).to_le_bytes();
+        Size(size)
+    }
+
+    fn bytes(&self) -> u64 {
+        let mut all = [0; 8];
+        all[..7].copy_from_slice(&self.0);
+        u64::from_le_bytes(all)
+    }
+}
+
+impl Ordered {
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size.bytes()
+    }
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<VarState>() == 64, "a var is one cache line");
 
 impl VarState {
     #[inline]
@@ -145,9 +173,10 @@ impl Drop for Handle {
 }
 
 impl Var {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
+    /// `bytes` is what it counts against a bound on bytes.
+    pub(crate) fn new(core: Arc<Core>, bytes: usize) -> Self {
         let id = core.next_number();
-        let queue = SpinLock::new(Ordered::default());
+        let queue = SpinLock::new(Ordered { size: Size::new(bytes), ..Ordered::default() });
         let state = Box::new(VarState { queue, poison: UnsafeCell::new(None), id, core });
         Var(Arc::new(Handle { state: NonNull::from(Box::leak(state)) }))
     }

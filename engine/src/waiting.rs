@@ -8,7 +8,7 @@ use crate::error::{Error, Failure};
 use crate::name::Name;
 use crate::node::{Header, ProbeBody, SlotRef, TaskRef};
 use crate::sync::{Arc, Condvar, Mutex, SpinGuard, lock, wait, wait_for};
-use crate::task::{push, running};
+use crate::task::{ReadyTask, push, running};
 use crate::var::{Ordered, Var, VarState};
 use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
@@ -114,20 +114,18 @@ impl Probe {
         }
         let inside = running();
         let Some((&task, beneath)) = inside.split_first() else { return self.block(None) };
-        let lane = self.core.lane(task.lane());
+        // The task may be another engine's.
+        let core = ReadyTask::core_of(task);
+        let lane = core.lane(task.lane());
         let beneath = beneath.to_vec();
         let (number, probe, mail) = (self.number, self.task, self.mail.clone());
         lock(&self.core.blocked).push(Blocked { number, task, probe, mail, beneath });
+        // Also when the lane panics: the tasks in the list must live.
+        let _listed = OnLeaving(|| self.unblock(&mut lock(&self.core.blocked)));
         while self.answer().is_none() && lane.help() {}
-        let answer = match lane.begin_block() {
-            Ok(()) => {
-                let answer = self.block(Some(task));
-                lane.end_block();
-                answer
-            }
-            Err(e) => Err(e),
-        };
-        self.unblock(&mut lock(&self.core.blocked));
+        lane.begin_block()?;
+        let answer = self.block(Some(task));
+        lane.end_block();
         answer
     }
 
@@ -146,6 +144,15 @@ impl Probe {
         }
         self.unblock(&mut blocked);
         Err(Error::WaitCycle(text))
+    }
+}
+
+/// Calls a function when dropped.
+struct OnLeaving<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnLeaving<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 
