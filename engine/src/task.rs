@@ -14,6 +14,9 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
+/// How deep the handing on of tasks may nest: see `hand_on_all`.
+const MAX_DEPTH: u32 = 64;
+
 /// A task that this thread runs, on its stack; the one beneath is further down the same stack.
 #[derive(Clone, Copy)]
 struct Frame {
@@ -25,6 +28,11 @@ thread_local! {
     /// The innermost task that this thread runs.
     #[allow(clippy::missing_const_for_thread_local)] // loom's threads know no constants
     static RUNNING: Cell<Option<NonNull<Frame>>> = Cell::new(None);
+
+    /// How many calls of `hand_on_all` are nested on this thread, and the tasks that were left because it were too many.
+    #[allow(clippy::missing_const_for_thread_local)]
+    static DEPTH: Cell<u32> = Cell::new(0);
+    static LEFT: Cell<TaskList> = Cell::new(TaskList::default());
 }
 
 /// The tasks that this thread runs, innermost first. They live: this thread is inside them.
@@ -125,7 +133,50 @@ fn hand_on(core: &Core, task: TaskRef) {
 }
 
 /// Hands on what became ready on a thread that is no worker, and gives back what it freed.
+///
+/// A lane may run or drop a task while it is handed over, which ends here again, so a long chain of such tasks would
+/// nest as deep. Beyond a limit what becomes ready is therefore left to the deepest caller that may still hand on.
 fn hand_on_all(core: &Core, scratch: &mut Scratch) {
+    let depth = DEPTH.with(Cell::get);
+    if depth == MAX_DEPTH {
+        LEFT.with(|left| {
+            let mut list = left.take();
+            std::iter::from_fn(|| scratch.ready.pop()).for_each(|task| list.push(task));
+            left.set(list);
+        });
+        return scratch.flush(core);
+    }
+    DEPTH.with(|d| d.set(depth + 1));
+    hand_on_each(core, scratch);
+    if depth + 1 == MAX_DEPTH {
+        while let Some((core, mut scratch)) = take_left() {
+            hand_on_each(&core, &mut scratch);
+        }
+    }
+    DEPTH.with(|d| d.set(depth));
+}
+
+/// Hands on what was left by callers nested too deep. For threads that are about to wait, perhaps for just that.
+pub(crate) fn hand_on_left() {
+    let depth = DEPTH.with(|d| d.replace(0));
+    while let Some((core, mut scratch)) = take_left() {
+        hand_on_all(&core, &mut scratch);
+    }
+    DEPTH.with(|d| d.set(depth));
+}
+
+/// One of the tasks left, in a scratch of its own: they may be different engines'.
+fn take_left() -> Option<(Arc<Core>, Scratch)> {
+    let mut list = LEFT.with(Cell::take);
+    let task = list.pop();
+    LEFT.with(|left| left.set(list));
+    let task = task?;
+    let mut scratch = Scratch::new(0);
+    scratch.ready.push(task);
+    Some((ReadyTask::core_of(task), scratch))
+}
+
+fn hand_on_each(core: &Core, scratch: &mut Scratch) {
     while let Some(task) = scratch.ready.pop() {
         if task.call().is_inline() {
             run(task, scratch);

@@ -8,7 +8,7 @@ use crate::error::{Error, Failure};
 use crate::name::Name;
 use crate::node::{Header, ProbeBody, SlotRef, TaskRef};
 use crate::sync::{Arc, Condvar, Mutex, SpinGuard, lock, wait, wait_for};
-use crate::task::{ReadyTask, push, running};
+use crate::task::{ReadyTask, hand_on_left, push, running};
 use crate::var::{Ordered, Var, VarState};
 use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
@@ -112,6 +112,7 @@ impl Probe {
         if let Some(answer) = self.answer() {
             return answer;
         }
+        hand_on_left();
         let inside = running();
         let Some((&task, beneath)) = inside.split_first() else { return self.block(None) };
         // The task may be another engine's.

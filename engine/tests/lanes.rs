@@ -288,3 +288,49 @@ fn a_lane_that_panics_while_a_task_waits_fails_that_task() {
         a.wait().unwrap();
     });
 }
+
+/// Runs or drops each task as it is handed over.
+struct AtOnce {
+    runs: bool,
+}
+
+impl Lane for AtOnce {
+    fn name(&self) -> &str {
+        "at once"
+    }
+    fn submit(&self, task: ReadyTask) {
+        if self.runs {
+            task.run();
+        }
+    }
+}
+
+#[test]
+fn a_long_chain_on_a_lane_that_acts_at_once_does_not_nest() {
+    deadline(60, || {
+        for runs in [true, false] {
+            let engine = pool(1);
+            let lane = engine.add_lane(AtOnce { runs }).unwrap();
+            let (gate, a, b) = (engine.var(), engine.var(), engine.var());
+            let (tx, rx) = channel::<Completion>();
+            engine.raw("gate").write(&gate).run_async(move |_, token| tx.send(token).unwrap());
+            let ran = Arc::new(AtomicUsize::new(0));
+            for i in 0..50_000 {
+                let (ran, engine_lane) = (ran.clone(), lane.clone());
+                let inner = b.clone();
+                engine.raw("link").lane(&engine_lane).read(&gate).overwrite(&a).run(move |_| {
+                    ran.fetch_add(1, Ordering::Relaxed);
+                    // Waits for what was left for later, too.
+                    if i == 1000 { inner.wait() } else { Ok(()) }
+                });
+                if i == 900 {
+                    engine.raw("branch").lane(&lane).read(&a).overwrite(&b).run(|_| ());
+                }
+            }
+            rx.recv().unwrap().complete(Ok(()));
+            assert_eq!(a.wait().is_ok(), runs);
+            assert_eq!(ran.load(Ordering::Relaxed), if runs { 50_000 } else { 0 });
+            let _ = engine.wait_all();
+        }
+    });
+}
