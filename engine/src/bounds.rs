@@ -6,13 +6,17 @@
 
 use crate::engine::{Core, Engine};
 use crate::parker::{block_on, wake_each};
-use crate::sync::{Arc, Mutex, Padded, lock};
+use crate::sync::{Arc, Mutex, Padded, lock, yield_now};
 use crate::task::is_running;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+
+/// How often a push that finds no room looks again before it sleeps. To be woken costs as much as many short tasks; while
+/// this thread lets others run, there may come to be room for many.
+const LOOKS: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// The bounds of one engine, and what is pending.
 pub(crate) struct Bounds {
@@ -60,10 +64,14 @@ impl Bounds {
         if is_running() {
             return self.force(bytes);
         }
-        if !self.try_enter(bytes) {
-            let mut key = None;
-            block_on(poll_fn(|cx| self.poll(&mut key, bytes, cx.waker())));
+        for _ in 0..LOOKS {
+            if self.try_enter(bytes) {
+                return;
+            }
+            yield_now();
         }
+        let mut key = None;
+        block_on(poll_fn(|cx| self.poll(&mut key, bytes, cx.waker())));
     }
 
     /// Counts a task without waiting for room.

@@ -29,6 +29,12 @@ pub struct RawTask<'a> {
     priority: i32,
     lane: u16,
     accesses: AccessSet<'a>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few tasks have.
+#[derive(Default)]
+struct Rare {
     misuse: Option<Cause>,
     token: Option<CancelToken>,
     room: Option<Room>,
@@ -38,7 +44,7 @@ impl<'a> RawTask<'a> {
     #[inline]
     pub(crate) fn new(engine: &'a Engine, name: Name, site: &'static Location<'static>) -> Self {
         let accesses = AccessSet::default();
-        RawTask { engine, name, site, priority: 0, lane: 0, accesses, misuse: None, token: None, room: None }
+        RawTask { engine, name, site, priority: 0, lane: 0, accesses, rare: None }
     }
 
     /// Names a var that the task touches.
@@ -47,7 +53,7 @@ impl<'a> RawTask<'a> {
         if Arc::ptr_eq(var.core(), self.engine.core()) {
             self.accesses.add(var, mode);
         } else {
-            self.misuse = Some(Cause::ForeignVar(format!("{var:?}")));
+            self.misuse(Cause::ForeignVar(format!("{var:?}")));
         }
         self
     }
@@ -74,7 +80,7 @@ impl<'a> RawTask<'a> {
     /// least once exclusively, is refused.
     fn access_once(mut self, var: &'a Var, mode: Mode) -> Self {
         if self.accesses.has_conflict(var, mode) {
-            self.misuse = Some(Cause::NamedTwice(format!("{var:?}")));
+            self.misuse(Cause::NamedTwice(format!("{var:?}")));
         }
         self.access(var, mode)
     }
@@ -88,9 +94,9 @@ impl<'a> RawTask<'a> {
     /// Chooses the lane; the engine's default one unless set.
     pub fn lane(mut self, lane: &LaneHandle) -> Self {
         if !Arc::ptr_eq(&lane.core, self.engine.core()) {
-            self.misuse = Some(Cause::ForeignVar(format!("lane \"{}\"", lane.core.lane_name(lane.index))));
+            self.misuse(Cause::ForeignVar(format!("lane \"{}\"", lane.core.lane_name(lane.index))));
         } else if lane.core.is_removed(lane.index) {
-            self.misuse = Some(Cause::LaneRemoved(lane.core.lane_name(lane.index)));
+            self.misuse(Cause::LaneRemoved(lane.core.lane_name(lane.index)));
         } else {
             self.lane = lane.index;
         }
@@ -100,16 +106,16 @@ impl<'a> RawTask<'a> {
     /// Fails the task with [`Cause::Cancelled`] if the token is cancelled before the task starts. Of several tokens the
     /// last one counts; [`CancelToken::child`] joins two.
     pub fn cancel_with(mut self, token: &CancelToken) -> Self {
-        self.token = Some(token.clone());
+        self.rare().token = Some(token.clone());
         self
     }
 
     /// Gives the task room that was waited for, so that its push does not wait: see [`Engine::room`].
     pub fn room(mut self, room: Room) -> Self {
         if Arc::ptr_eq(&room.core, self.engine.core()) {
-            self.room = Some(room);
+            self.rare().room = Some(room);
         } else {
-            self.misuse = Some(Cause::ForeignVar("room".to_string()));
+            self.misuse(Cause::ForeignVar("room".to_string()));
         }
         self
     }
@@ -117,7 +123,7 @@ impl<'a> RawTask<'a> {
     /// Pushes the task.
     #[inline]
     pub fn run<R: Outcome>(self, body: impl FnOnce(&TaskCtx<'_>) -> R + Send + 'static) {
-        if self.token.is_some() {
+        if self.has_token() {
             self.run_unless_cancelled(Box::new(|ctx| body(ctx).into_result()));
         } else if fits(&body) {
             self.push(SyncBody(body));
@@ -129,7 +135,7 @@ impl<'a> RawTask<'a> {
 
     /// Pushes a task that is done when its token is used.
     pub fn run_async(self, body: impl FnOnce(&TaskCtx<'_>, Completion) + Send + 'static) {
-        if self.token.is_some() {
+        if self.has_token() {
             self.run_async_unless_cancelled(Box::new(body));
         } else if fits(&body) {
             self.push(AsyncBody(body));
@@ -139,9 +145,23 @@ impl<'a> RawTask<'a> {
         }
     }
 
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    #[cold]
+    fn misuse(&mut self, cause: Cause) {
+        self.rare().misuse = Some(cause);
+    }
+
+    #[inline]
+    fn has_token(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.token.is_some())
+    }
+
     #[cold]
     fn run_unless_cancelled(mut self, body: BoxedBody) {
-        let token = self.token.take().unwrap_or_default();
+        let token = self.rare().token.take().unwrap_or_default();
         self.push(SyncBody(move |ctx: &TaskCtx<'_>| {
             token.check()?;
             body(ctx)
@@ -150,7 +170,7 @@ impl<'a> RawTask<'a> {
 
     #[cold]
     fn run_async_unless_cancelled(mut self, body: BoxedAsyncBody) {
-        let token = self.token.take().unwrap_or_default();
+        let token = self.rare().token.take().unwrap_or_default();
         self.push(AsyncBody(move |ctx: &TaskCtx<'_>, done: Completion| match token.check() {
             Ok(()) => body(ctx, done),
             Err(Cancelled) => done.complete(Err(Cancelled.into())),
@@ -160,11 +180,16 @@ impl<'a> RawTask<'a> {
     #[inline]
     pub(crate) fn push<B: Body>(self, body: B) {
         let core = &**self.engine.core();
-        if core.is_closed() || self.misuse.is_some() {
-            let cause = self.misuse.unwrap_or(Cause::ShutDown);
-            return RawTask { misuse: None, ..self }.enter(cause);
+        if core.is_closed() || self.rare.as_ref().is_some_and(|rare| rare.misuse.is_some()) {
+            return self.refuse();
         }
         self.enter(body);
+    }
+
+    #[cold]
+    fn refuse(mut self) {
+        let cause = self.rare().misuse.take().unwrap_or(Cause::ShutDown);
+        self.enter(cause);
     }
 
     #[inline]
@@ -173,7 +198,7 @@ impl<'a> RawTask<'a> {
         let header = Header { name: self.name, site: self.site, priority: self.priority, lane: self.lane };
         self.accesses.normalise();
         if let Some(bounds) = core.bounds() {
-            bounds.enter(bounds.sum(self.accesses.written_bytes()), self.room);
+            bounds.enter(bounds.sum(self.accesses.written_bytes()), self.rare.and_then(|rare| rare.room));
         }
         push(core, TaskRef::new(core, header, self.accesses.vars(), body));
     }
