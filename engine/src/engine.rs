@@ -447,7 +447,8 @@ impl Engine {
     /// Waits until nothing is pending.
     ///
     /// # Errors
-    /// The first failure of any task since the last call. [`Error::WaitCycle`] inside a task of this engine, which would wait for itself.
+    /// The first failure of any task since the last call. [`Error::WaitCycle`] inside a task of this engine, which would
+    /// wait for itself.
     pub fn wait_all(&self) -> Result<(), Error> {
         self.refuse_inside("wait_all")?;
         self.core.drain();
