@@ -91,6 +91,13 @@ impl<'a> AccessSet<'a> {
         &self.vars
     }
 
+    /// The sizes of the vars that are written.
+    pub(crate) fn written_bytes(&self) -> impl Iterator<Item = u64> {
+        let written = self.vars.iter().filter(|(_, mode)| mode.is_exclusive());
+        // SAFETY: the handles that are borrowed keep the vars alive.
+        written.map(|(var, _)| unsafe { var.as_ref() }.size_bytes())
+    }
+
     pub(crate) fn has_conflict(&self, var: &Var, mode: Mode) -> bool {
         let var = var.state_ptr();
         self.vars.iter().any(|(v, m)| *v == var && (m.is_exclusive() || mode.is_exclusive()))

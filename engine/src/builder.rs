@@ -2,6 +2,8 @@
 #![expect(unsafe_code, reason = "turns granted accesses into references")]
 
 use crate::access::{AccessSet, Mode};
+use crate::bounds::Room;
+use crate::cancel::{CancelToken, Cancelled};
 use crate::data::{Data, Fetch, Put, Read, Write};
 use crate::engine::{Engine, LaneHandle};
 use crate::error::{BoxError, Cause};
@@ -29,15 +31,24 @@ pub struct RawTask<'a> {
     priority: i32,
     lane: u16,
     accesses: AccessSet<'a>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few tasks have.
+#[derive(Default)]
+struct Rare {
     misuse: Option<Cause>,
     /// Whether a var is inside a recorded schedule: then only that can have the task.
     inside: bool,
+    token: Option<CancelToken>,
+    room: Option<Room>,
 }
 
 impl<'a> RawTask<'a> {
     #[inline]
     pub(crate) fn new(engine: &'a Engine, name: Name, site: &'static Location<'static>) -> Self {
-        RawTask { engine, name, site, priority: 0, lane: 0, accesses: AccessSet::default(), misuse: None, inside: false }
+        let accesses = AccessSet::default();
+        RawTask { engine, name, site, priority: 0, lane: 0, accesses, rare: None }
     }
 
     /// Names a var that the task touches.
@@ -45,9 +56,11 @@ impl<'a> RawTask<'a> {
     pub fn access(mut self, var: &'a Var, mode: Mode) -> Self {
         if Arc::ptr_eq(var.core(), self.engine.core()) {
             self.accesses.add(var, mode);
-            self.inside |= var.state().is_inside();
+            if var.state().is_inside() {
+                self.rare().inside = true;
+            }
         } else {
-            self.misuse = Some(Cause::ForeignVar(format!("{var:?}")));
+            self.misuse(Cause::ForeignVar(format!("{var:?}")));
         }
         self
     }
@@ -74,7 +87,7 @@ impl<'a> RawTask<'a> {
     /// least once exclusively, is refused.
     fn access_once(mut self, var: &'a Var, mode: Mode) -> Self {
         if self.accesses.has_conflict(var, mode) {
-            self.misuse = Some(Cause::NamedTwice(format!("{var:?}")));
+            self.misuse(Cause::NamedTwice(format!("{var:?}")));
         }
         self.access(var, mode)
     }
@@ -87,10 +100,29 @@ impl<'a> RawTask<'a> {
 
     /// Chooses the lane; the engine's default one unless set.
     pub fn lane(mut self, lane: &LaneHandle) -> Self {
-        if Arc::ptr_eq(&lane.core, self.engine.core()) {
-            self.lane = lane.index;
+        if !Arc::ptr_eq(&lane.core, self.engine.core()) {
+            self.misuse(Cause::ForeignVar(format!("lane \"{}\"", lane.core.lane_name(lane.index))));
+        } else if lane.core.is_removed(lane.index) {
+            self.misuse(Cause::LaneRemoved(lane.core.lane_name(lane.index)));
         } else {
-            self.misuse = Some(Cause::ForeignVar(format!("lane \"{}\"", lane.name())));
+            self.lane = lane.index;
+        }
+        self
+    }
+
+    /// Fails the task with [`Cause::Cancelled`] if the token is cancelled before the task starts. Of several tokens the
+    /// last one counts; [`CancelToken::child`] joins two.
+    pub fn cancel_with(mut self, token: &CancelToken) -> Self {
+        self.rare().token = Some(token.clone());
+        self
+    }
+
+    /// Gives the task room that was waited for, so that its push does not wait: see [`Engine::room`].
+    pub fn room(mut self, room: Room) -> Self {
+        if Arc::ptr_eq(&room.core, self.engine.core()) {
+            self.rare().room = Some(room);
+        } else {
+            self.misuse(Cause::ForeignVar("room".to_string()));
         }
         self
     }
@@ -98,7 +130,9 @@ impl<'a> RawTask<'a> {
     /// Pushes the task.
     #[inline]
     pub fn run<R: Outcome>(self, body: impl FnOnce(&TaskCtx<'_>) -> R + Send + 'static) {
-        if fits(&body) {
+        if self.has_token() {
+            self.run_unless_cancelled(Box::new(|ctx| body(ctx).into_result()));
+        } else if fits(&body) {
             self.push(SyncBody(body));
         } else {
             let body = Box::new(body);
@@ -108,7 +142,9 @@ impl<'a> RawTask<'a> {
 
     /// Pushes a task that is done when its token is used.
     pub fn run_async(self, body: impl FnOnce(&TaskCtx<'_>, Completion) + Send + 'static) {
-        if fits(&body) {
+        if self.has_token() {
+            self.run_async_unless_cancelled(Box::new(body));
+        } else if fits(&body) {
             self.push(AsyncBody(body));
         } else {
             let body = Box::new(body);
@@ -116,10 +152,42 @@ impl<'a> RawTask<'a> {
         }
     }
 
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    #[cold]
+    fn misuse(&mut self, cause: Cause) {
+        self.rare().misuse = Some(cause);
+    }
+
+    #[inline]
+    fn has_token(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.token.is_some())
+    }
+
+    #[cold]
+    fn run_unless_cancelled(mut self, body: BoxedBody) {
+        let token = self.rare().token.take().unwrap_or_default();
+        self.push(SyncBody(move |ctx: &TaskCtx<'_>| {
+            token.check()?;
+            body(ctx)
+        }));
+    }
+
+    #[cold]
+    fn run_async_unless_cancelled(mut self, body: BoxedAsyncBody) {
+        let token = self.rare().token.take().unwrap_or_default();
+        self.push(AsyncBody(move |ctx: &TaskCtx<'_>, done: Completion| match token.check() {
+            Ok(()) => body(ctx, done),
+            Err(Cancelled) => done.complete(Err(Cancelled.into())),
+        }));
+    }
+
     #[inline]
     pub(crate) fn push<B: Body>(self, body: B) {
         let core = &**self.engine.core();
-        if core.is_closed() || self.misuse.is_some() || self.inside {
+        if core.is_closed() || self.rare.as_ref().is_some_and(|rare| rare.misuse.is_some() || rare.inside) {
             return self.refuse();
         }
         self.enter(body);
@@ -129,7 +197,7 @@ impl<'a> RawTask<'a> {
     fn refuse(mut self) {
         // A schedule's vars are its own: what is refused does not even poison them.
         let inside = self.accesses.drop_inside().map(|id| Cause::InsideVar(format!("var {id}")));
-        let cause = self.misuse.take().or(inside).unwrap_or(Cause::ShutDown);
+        let cause = self.rare().misuse.take().or(inside).unwrap_or(Cause::ShutDown);
         self.enter(cause);
     }
 
@@ -150,7 +218,12 @@ impl<'a> RawTask<'a> {
     fn record_body(mut self, recorder: &mut Recorder, body: RecordedBody) {
         let header = Header { name: self.name, site: self.site, priority: self.priority, lane: self.lane };
         self.accesses.normalise();
-        recorder.add(self.engine, Task { header, accesses: self.accesses.pins().collect(), misuse: self.misuse, body });
+        let rare = self.rare.map(|rare| *rare).unwrap_or_default();
+        let body = match rare.token {
+            Some(token) => body.unless_cancelled(token),
+            None => body,
+        };
+        recorder.add(self.engine, Task { header, accesses: self.accesses.pins().collect(), misuse: rare.misuse, body });
     }
 
     #[inline]
@@ -158,9 +231,15 @@ impl<'a> RawTask<'a> {
         let core = &**self.engine.core();
         let header = Header { name: self.name, site: self.site, priority: self.priority, lane: self.lane };
         self.accesses.normalise();
+        if let Some(bounds) = core.bounds() {
+            bounds.enter(core, bounds.sum(self.accesses.written_bytes()), self.rare.and_then(|rare| rare.room));
+        }
         push(core, TaskRef::new(core, header, self.accesses.vars(), body));
     }
 }
+
+type BoxedBody = Box<dyn FnOnce(&TaskCtx<'_>) -> Result<(), BoxError> + Send>;
+type BoxedAsyncBody = Box<dyn FnOnce(&TaskCtx<'_>, Completion) + Send>;
 
 fn fits<F>(_: &F) -> bool {
     size_of::<F>() <= INLINE_BYTES && align_of::<F>() <= 16
@@ -189,6 +268,18 @@ impl<A> TaskBuilder<'_, A> {
     /// Chooses the lane; the engine's default one unless set.
     pub fn lane(mut self, lane: &LaneHandle) -> Self {
         self.raw = self.raw.lane(lane);
+        self
+    }
+
+    /// Fails the task if the token is cancelled before it starts: see [`RawTask::cancel_with`].
+    pub fn cancel_with(mut self, token: &CancelToken) -> Self {
+        self.raw = self.raw.cancel_with(token);
+        self
+    }
+
+    /// Gives the task room that was waited for: see [`Engine::room`].
+    pub fn room(mut self, room: Room) -> Self {
+        self.raw = self.raw.room(room);
         self
     }
 }
@@ -257,7 +348,7 @@ macro_rules! arity {
                 self,
                 body: impl for<'a> FnOnce($($name::Out<'a>),*) -> R + Send + 'static,
             ) -> Data<R> {
-                let out = Data::new(self.raw.engine, None);
+                let out = Data::new(self.raw.engine.var(), None);
                 let (accesses, put) = (self.accesses, Put(out.clone()));
                 let names = ($(accesses.$index.data_var(),)*);
                 let raw: RawTask<'_> = self.raw; // the names live less long than the task's engine

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "hands out the value that the engine's ordering protects")]
 
 use crate::access::Mode;
+use crate::bounds::Room;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::sync::Arc;
@@ -34,8 +35,8 @@ impl<T> Clone for Data<T> {
 }
 
 impl<T: Send + Sync + 'static> Data<T> {
-    pub(crate) fn new(engine: &Engine, value: Option<T>) -> Self {
-        Data(Arc::new(Cell { var: engine.var(), value: UnsafeCell::new(value) }))
+    pub(crate) fn new(var: Var, value: Option<T>) -> Self {
+        Data(Arc::new(Cell { var, value: UnsafeCell::new(value) }))
     }
 
     /// The var that orders the tasks over this value.
@@ -65,7 +66,8 @@ impl<T: Send + Sync + 'static> Data<T> {
         let to = Arc::new(std::sync::Mutex::new(None));
         let done = engine.var();
         let (from, into) = (Read(self.clone()), to.clone());
-        engine.raw("read").read(self.var()).overwrite(&done).run(move |_| {
+        let room = Room::beyond_bound(engine.core());
+        engine.raw("read").room(room).read(self.var()).overwrite(&done).run(move |_| {
             // SAFETY: the task reads the var.
             let value = unsafe { from.fetch() }.cloned();
             *into.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = value;

@@ -1,23 +1,29 @@
 //! The engine: a value that owns lanes and counts the tasks in flight.
 #![expect(unsafe_code, reason = "counts a reference that a borrowed core stands for")]
 
+use crate::bounds::Bounds;
 use crate::builder::{RawTask, TaskBuilder};
 use crate::data::Data;
 use crate::error::{Error, Failure};
+use crate::idle::IdleLine;
 use crate::lane::Lane;
 use crate::lanes::{Pool, Serial, Shuffled};
 use crate::name::Name;
-use crate::recorder::Recorder;
+use crate::node::TaskRef;
 use crate::observe::{Observer, Watch, WatchOptions};
+use crate::parker::block_on;
+use crate::recorder::Recorder;
 use crate::slab::Slab;
-use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait, yield_now};
-use crate::task::{is_running, running};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, Padded, lock, yield_now};
+use crate::task::{ReadyTask, is_running, running};
 use crate::var::Var;
 use crate::waiting::{Blocked, Waiting};
-use std::panic::Location;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::OnceLock;
+use std::task::{Poll, Waker};
 
-/// The most lanes that an engine can have.
+/// The most lanes that an engine can have: a bit for each in `Core::removed`.
 const MAX_LANES: usize = 64;
 /// A pusher that is this many tasks ahead of the workers lets them catch up.
 const FAR_AHEAD: usize = 4096;
@@ -39,15 +45,17 @@ pub(crate) struct Core {
     /// By number; the first is the default one. They stay until the engine is gone.
     lanes: [OnceLock<Arc<dyn Lane>>; MAX_LANES],
     num_lanes: Mutex<usize>,
+    /// The lanes that were removed, a bit each.
+    removed: AtomicU64,
+    bounds: Option<Box<Bounds>>,
     /// Tasks pushed.
     pushed: Padded<AtomicUsize>,
     /// Tasks done, by the counter of who ran them: the first is shared, each other one is a worker's own.
     done: [Padded<AtomicUsize>; COUNTERS],
-    /// How many threads sleep until nothing is pending, and how they are woken.
-    waiters: Padded<AtomicUsize>,
+    /// Those who wait until nothing is pending.
+    pub(crate) idle: IdleLine,
     /// How many tasks were done when the workers last made no progress: see `pace`.
     stalled_at: AtomicUsize,
-    idle: (Mutex<()>, Condvar),
     next_counter: AtomicUsize,
     next_number: AtomicUsize,
     state: AtomicUsize,
@@ -142,30 +150,25 @@ impl Core {
     }
 
     /// Wakes those who wait for the engine to be idle, if it is.
-    ///
-    /// Either the waiter sees the last task counted, or the one who counted it sees the waiter: both put a SeqCst fence
-    /// between their write and their read.
     pub(crate) fn wake_waiters(&self) {
-        fence(Ordering::SeqCst);
-        if self.waiters.load(Ordering::Relaxed) > 0 && self.is_idle() {
-            let _guard = lock(&self.idle.0);
-            self.idle.1.notify_all();
-        }
+        self.idle.task_counted(|| self.is_idle());
+    }
+
+    /// Ready once the engine has been idle: see [`IdleLine::poll`].
+    pub(crate) fn poll_idle(&self, key: &mut Option<u64>, waker: &Waker) -> Poll<()> {
+        self.idle.poll(key, waker, || self.is_idle())
     }
 
     fn drain(&self) {
         let _waiting = Waiting::begin(self.this(), &|| self.is_idle());
-        let mut guard = lock(&self.idle.0);
-        self.waiters.fetch_add(1, Ordering::Relaxed);
-        loop {
-            // See `wake_waiters`.
-            fence(Ordering::SeqCst);
-            if self.is_idle() {
-                break;
-            }
-            guard = wait(&self.idle.1, guard);
-        }
-        self.waiters.fetch_sub(1, Ordering::Relaxed);
+        let mut key = None;
+        block_on(poll_fn(|cx| self.poll_idle(&mut key, cx.waker())));
+    }
+
+    /// `None` if nothing is bounded.
+    #[inline]
+    pub(crate) fn bounds(&self) -> Option<&Bounds> {
+        self.bounds.as_deref()
     }
 
     /// Another handle on this core.
@@ -187,11 +190,31 @@ impl Core {
         self.lanes.iter().map_while(OnceLock::get)
     }
 
+    /// The lane's name. Lanes are foreign code: where a task is ended, a panic of theirs must not get in the way.
+    pub(crate) fn lane_name(&self, index: u16) -> String {
+        let name = || self.lane(index).name().to_string();
+        catch_unwind(AssertUnwindSafe(name)).unwrap_or_else(|_| format!("number {index}"))
+    }
+
+    /// Whether the lane was removed.
+    #[inline]
+    pub(crate) fn is_removed(&self, lane: u16) -> bool {
+        // Relaxed: a task that misses it is failed by the lane, which takes none after its shutdown.
+        self.removed.load(Ordering::Relaxed) >> lane & 1 == 1
+    }
+
+    /// Gives a ready task to its lane. If the lane panics, the task runs or fails all the same: whoever has it drops it.
+    #[inline]
+    pub(crate) fn submit(&self, task: TaskRef) {
+        let lane = self.lane(task.lane());
+        let _ = catch_unwind(AssertUnwindSafe(|| lane.submit(ReadyTask::from_task(task))));
+    }
+
     fn add_lane(&self, lane: Arc<dyn Lane>) -> Result<u16, Error> {
         let mut n = lock(&self.num_lanes);
         let full = || Error::Lane {
             lane: lane.name().to_string(),
-            reason: format!("an engine has at most {MAX_LANES} lanes"),
+            reason: format!("an engine has at most {MAX_LANES} lanes, removed ones included"),
         };
         let slot = self.lanes.get(*n).ok_or_else(full)?;
         let _ = slot.set(lane);
@@ -201,6 +224,39 @@ impl Core {
 
     pub(crate) fn lane_names(&self) -> Vec<String> {
         self.lanes.iter().map_while(OnceLock::get).map(|lane| lane.name().to_string()).collect()
+    }
+
+    fn remove_lane(self: &Arc<Self>, index: u16) -> Result<(), Error> {
+        let refuse = |reason: String| Err(Error::Lane { lane: self.lane_name(index), reason });
+        if index == 0 {
+            return refuse("the default lane cannot be removed".to_string());
+        }
+        let bit = 1 << index;
+        if self.removed.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+            return refuse("was removed before".to_string());
+        }
+        if running().is_empty() {
+            self.stop_lane(index);
+            return Ok(());
+        }
+        // A task of the lane may wait for the one that this is called in: somebody else has to wait for the lane.
+        let core = self.clone();
+        let closer = std::thread::Builder::new().name("lane-close".to_string());
+        match closer.spawn(move || core.stop_lane(index)) {
+            Ok(_) => Ok(()),
+            Err(e) => {
+                self.removed.fetch_and(!bit, Ordering::Relaxed);
+                refuse(format!("there is no thread to stop it: {e}"))
+            }
+        }
+    }
+
+    fn stop_lane(&self, index: u16) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.lane(index).shutdown()));
+    }
+
+    pub(crate) fn take_failure(&self) -> Result<(), Error> {
+        lock(&self.first_failure).take().map_or(Ok(()), |failure| Err(Error::Task(failure)))
     }
 
     pub(crate) fn note_failure(&self, failure: &Failure) {
@@ -237,7 +293,8 @@ impl Core {
     fn close(&self) {
         self.drain();
         self.state.store(CLOSED, Ordering::Release);
-        self.lanes().for_each(|lane| lane.shutdown());
+        let lanes = self.lanes.iter().filter_map(OnceLock::get).count();
+        (0_u16..).take(lanes).filter(|index| !self.is_removed(*index)).for_each(|index| self.stop_lane(index));
     }
 }
 
@@ -288,33 +345,34 @@ impl Engine {
     /// Starts describing an engine.
     #[must_use]
     pub fn builder() -> EngineBuilder {
-        EngineBuilder { lanes: Vec::new(), on_drop: OnDrop::Drain }
+        EngineBuilder { lanes: Vec::new(), on_drop: OnDrop::Drain, max_tasks: None, max_bytes: None }
     }
 
     /// An engine that runs each task as it is pushed, on the pushing thread: the oracle of the tests.
     #[must_use]
     pub fn serial() -> Engine {
-        Engine::with_lane(Arc::new(Serial::new("serial")), OnDrop::Drain)
+        Engine::with_lane(Arc::new(Serial::new("serial")), OnDrop::Drain, None)
     }
 
     /// An engine for tests, which runs tasks one by one in an order drawn by lot: see [`Shuffled`].
     #[must_use]
     pub fn shuffled(seed: u64) -> Engine {
-        Engine::with_lane(Arc::new(Shuffled::new(seed)), OnDrop::Drain)
+        Engine::with_lane(Arc::new(Shuffled::new(seed)), OnDrop::Drain, None)
     }
 
-    fn with_lane(first: Arc<dyn Lane>, on_drop: OnDrop) -> Engine {
+    fn with_lane(first: Arc<dyn Lane>, on_drop: OnDrop, bounds: Option<Box<Bounds>>) -> Engine {
         let lanes = std::array::from_fn(|_| OnceLock::new());
         let _ = lanes[0].set(first);
         let core = Arc::new(Core {
             slab: Slab::default(),
             lanes,
             num_lanes: Mutex::new(1),
+            removed: AtomicU64::new(0),
+            bounds,
             pushed: Padded::default(),
             done: std::array::from_fn(|_| Padded::default()),
-            waiters: Padded::default(),
+            idle: IdleLine::default(),
             stalled_at: AtomicUsize::new(usize::MAX),
-            idle: (Mutex::new(()), Condvar::new()),
             next_counter: AtomicUsize::new(1),
             next_number: AtomicUsize::new(0),
             state: AtomicUsize::new(OPEN),
@@ -337,12 +395,25 @@ impl Engine {
     /// A new var.
     #[must_use]
     pub fn var(&self) -> Var {
-        Var::new(self.core.clone())
+        Var::new(self.core.clone(), 0)
+    }
+
+    /// A new var that stands for so many bytes, which count against
+    /// [`max_pending_bytes`](EngineBuilder::max_pending_bytes) while tasks that write it are pending. More than 2^56 - 1
+    /// count as that.
+    #[must_use]
+    pub fn sized_var(&self, bytes: usize) -> Var {
+        Var::new(self.core.clone(), bytes)
     }
 
     /// A value owned by the engine, touched only by tasks that name it.
     pub fn data<T: Send + Sync + 'static>(&self, value: T) -> Data<T> {
-        Data::new(self, Some(value))
+        Data::new(self.var(), Some(value))
+    }
+
+    /// As [`data`](Engine::data), over a [sized var](Engine::sized_var): `bytes` is what the value holds, its heap included.
+    pub fn sized_data<T: Send + Sync + 'static>(&self, value: T, bytes: usize) -> Data<T> {
+        Data::new(self.sized_var(bytes), Some(value))
     }
 
     /// Starts a task over typed values.
@@ -372,6 +443,37 @@ impl Engine {
         Ok(LaneHandle { core: self.core.clone(), index })
     }
 
+    /// Removes a lane. Its tasks that run finish; those that have not started fail with
+    /// [`Cause::LaneRemoved`](crate::Cause::LaneRemoved) when their turn comes, and so do those that name it later.
+    ///
+    /// Outside tasks this returns when the lane has stopped, which for a [`Pool`] is when its running tasks are done;
+    /// inside a task it does not wait. The lane itself is kept until the engine is gone.
+    ///
+    /// ```
+    /// use varflow_engine::{Cause, Engine, Pool};
+    /// # fn main() -> Result<(), varflow_engine::Error> {
+    /// let engine = Engine::builder().cpu_workers(1).build()?;
+    /// let copies = engine.add_lane(Pool::start("copies", 1)?)?;
+    /// engine.remove_lane(&copies)?;
+    /// let x = engine.data(1);
+    /// engine.task("copy").lane(&copies).write(&x).run(|x| *x = 2);
+    /// let error = x.wait().err();
+    /// let cause = error.as_ref().and_then(|e| e.failure()).map(|f| f.cause());
+    /// assert!(matches!(cause, Some(Cause::LaneRemoved(name)) if name == "copies"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Lane`] if it is the default lane, another engine's, or was removed before; inside a task also when the
+    /// system refuses the thread that stops it.
+    pub fn remove_lane(&self, lane: &LaneHandle) -> Result<(), Error> {
+        if !Arc::ptr_eq(&lane.core, &self.core) {
+            let reason = "belongs to another engine".to_string();
+            return Err(Error::Lane { lane: lane.core.lane_name(lane.index), reason });
+        }
+        self.core.remove_lane(lane.index)
+    }
+
     /// The lane of tasks that choose none.
     #[must_use]
     pub fn default_lane(&self) -> LaneHandle {
@@ -381,14 +483,20 @@ impl Engine {
     /// Waits until nothing is pending.
     ///
     /// # Errors
-    /// The first failure of any task since the last call. [`Error::WaitCycle`] inside a task, which would wait for itself.
+    /// The first failure of any task since the last call. [`Error::WaitCycle`] inside a task of this engine, which would
+    /// wait for itself.
     pub fn wait_all(&self) -> Result<(), Error> {
-        if let Some(task) = running().first() {
-            return Err(Error::WaitCycle(format!("wait_all is called inside {}, which is pending itself", task.id())));
-        }
+        self.refuse_inside("wait_all")?;
         self.core.drain();
-        match lock(&self.core.first_failure).take() {
-            Some(failure) => Err(Error::Task(failure)),
+        self.core.take_failure()
+    }
+
+    /// Fails inside a task of this engine, which is pending while it waits.
+    pub(crate) fn refuse_inside(&self, what: &str) -> Result<(), Error> {
+        match running().iter().find(|task| std::ptr::eq(task.core().as_ptr(), &*self.core)) {
+            Some(task) => {
+                Err(Error::WaitCycle(format!("{what} is called inside {}, which is pending itself", task.id())))
+            }
             None => Ok(()),
         }
     }
@@ -465,6 +573,8 @@ impl LaneHandle {
 pub struct EngineBuilder {
     lanes: Vec<LaneSpec>,
     on_drop: OnDrop,
+    max_tasks: Option<usize>,
+    max_bytes: Option<usize>,
 }
 
 enum LaneSpec {
@@ -494,6 +604,44 @@ impl EngineBuilder {
         self
     }
 
+    /// Bounds the tasks that are pending: a push waits while there are `n` (at least one). Unbounded unless set.
+    ///
+    /// A push inside a task, of whichever engine, never waits, since what it would wait for may wait for that task: such
+    /// pushes are counted, and may exceed the bound. A wait is neither counted nor held up. A push waits without end if
+    /// nothing pending can finish before the pushing thread does something else, such as using a completion token: as
+    /// with any bounded channel. [`Engine::room`] waits without blocking a thread.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicIsize, Ordering};
+    /// use varflow_engine::Engine;
+    /// # fn main() -> Result<(), varflow_engine::Error> {
+    /// static PENDING: AtomicIsize = AtomicIsize::new(0);
+    /// let engine = Engine::builder().cpu_workers(2).max_pending_tasks(4).build()?;
+    /// for _ in 0..100 {
+    ///     let var = engine.var();
+    ///     engine.raw("load").write(&var).run(|_| {
+    ///         PENDING.fetch_sub(1, Ordering::SeqCst);
+    ///     });
+    ///     assert!(PENDING.fetch_add(1, Ordering::SeqCst) < 4);
+    /// }
+    /// engine.wait_all()?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn max_pending_tasks(mut self, n: usize) -> Self {
+        self.max_tasks = Some(n);
+        self
+    }
+
+    /// Bounds the bytes of the [sized vars](Engine::sized_var) that pending tasks write: a push waits as long as it would
+    /// exceed them. A task that writes more than the whole bound waits until no other sized task is pending, and goes
+    /// alone. Otherwise as [`max_pending_tasks`](Self::max_pending_tasks); both can be set. Unbounded unless set.
+    #[must_use]
+    pub fn max_pending_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
     /// Starts the engine; without any lane, with one worker for each core.
     ///
     /// # Errors
@@ -511,7 +659,7 @@ impl EngineBuilder {
         };
         let mut lanes = self.lanes.into_iter();
         let first = lanes.next().map_or_else(|| Ok(Arc::new(Serial::new("serial")) as Arc<dyn Lane>), start)?;
-        let engine = Engine::with_lane(first, self.on_drop);
+        let engine = Engine::with_lane(first, self.on_drop, Bounds::new(self.max_tasks, self.max_bytes));
         for spec in lanes {
             engine.core.add_lane(start(spec)?)?;
         }

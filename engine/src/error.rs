@@ -1,5 +1,6 @@
 //! What can go wrong, and how it is told: the root cause, and the tasks through which it came.
 
+use crate::cancel::Cancelled;
 use crate::name::Name;
 use crate::observe::TaskNumber;
 use std::fmt;
@@ -36,18 +37,27 @@ pub enum Cause {
     TokenDropped,
     /// The fence that the task was finished with was lost before it fired.
     FenceDropped,
-    /// The engine was told to cancel what had not started.
+    /// The task's token was cancelled, or the engine was told to cancel what had not started.
     Cancelled,
     /// The task was pushed after the engine had shut down.
     ShutDown,
     /// The lane gave the task up without running it.
     LaneGaveUp(String),
-    /// The task names a var or lane of another engine.
+    /// The lane was removed from the engine before the task started.
+    LaneRemoved(String),
+    /// The task names a var, a lane or room of another engine.
     ForeignVar(String),
     /// The task names a var that only a recorded schedule may touch.
     InsideVar(String),
     /// The task names the same typed value twice, at least once for writing.
     NamedTwice(String),
+}
+
+impl Cause {
+    /// Why a body that returned this error did not succeed.
+    pub(crate) fn of_body(error: BoxError) -> Cause {
+        if error.is::<Cancelled>() { Cause::Cancelled } else { Cause::Failed(error) }
+    }
 }
 
 impl fmt::Display for Cause {
@@ -57,9 +67,10 @@ impl fmt::Display for Cause {
             Cause::Panicked(m) => write!(f, "panicked: {m}"),
             Cause::TokenDropped => write!(f, "dropped its completion token without using it"),
             Cause::FenceDropped => write!(f, "was issued, but its fence was dropped before it fired"),
-            Cause::Cancelled => write!(f, "was cancelled before it started"),
+            Cause::Cancelled => write!(f, "was cancelled"),
             Cause::ShutDown => write!(f, "was pushed after the engine had shut down"),
             Cause::LaneGaveUp(lane) => write!(f, "was given up by lane \"{lane}\" without being run"),
+            Cause::LaneRemoved(lane) => write!(f, "needs lane \"{lane}\", which was removed"),
             Cause::ForeignVar(v) => write!(f, "names {v}, which belongs to another engine"),
             Cause::InsideVar(v) => write!(f, "names {v}, which is inside a recorded schedule: only its tasks may"),
             Cause::NamedTwice(v) => write!(f, "names {v} twice and writes it: name a value once"),
@@ -179,8 +190,8 @@ pub enum Error {
         /// The most that can be.
         limit: usize,
     },
-    /// A lane could not be set up.
-    #[error("lane \"{lane}\" cannot start: {reason}")]
+    /// A lane could not be set up or removed.
+    #[error("lane \"{lane}\": {reason}")]
     Lane {
         /// The lane.
         lane: String,

@@ -60,6 +60,8 @@ pub(crate) struct Fenced {
     fence: Weak<dyn Fence>,
     task: TaskId,
     number: Option<TaskNumber>,
+    /// What it is charged on the ledger of a bounded engine, until the fence fires.
+    charge: Option<u128>,
     /// What it touches.
     vars: SmallVec<[VarPin; 4]>,
     state: Mutex<State>,
@@ -92,7 +94,9 @@ impl Fenced {
             vars.push(pin);
         }
         let (id, number) = (task.id(), task.number());
-        Arc::new(Fenced { fence: Arc::downgrade(fence), task: id, number, vars, state: Mutex::new(State { sources, ..State::default() }) })
+        // SAFETY: the core outlives its tasks.
+        let charge = unsafe { task.core().as_ref() }.bounds().and_then(|bounds| bounds.charge_of(task));
+        Arc::new(Fenced { fence: Arc::downgrade(fence), task: id, number, charge, vars, state: Mutex::new(State { sources, ..State::default() }) })
     }
 
     /// The fence, unless it has fired or was lost.
@@ -140,6 +144,9 @@ impl Fenced {
             std::mem::take(&mut state.held)
         };
         held.into_iter().for_each(|task| hand_on(core, task));
+        if let Some((bounds, bytes)) = core.bounds().zip(self.charge) {
+            bounds.leave(bytes);
+        }
         core.task_done(0);
     }
 }

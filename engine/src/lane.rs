@@ -11,7 +11,8 @@ use crate::task::ReadyTask;
 /// [`conformance::check`](crate::conformance::check) tells whether a lane keeps it.
 ///
 /// 1. **Nothing is lost.** Each task handed to [`submit`](Lane::submit) is run, or dropped; then it fails with
-///    [`Cause::LaneGaveUp`](crate::Cause::LaneGaveUp). That it is run only once needs no care: running takes it.
+///    [`Cause::LaneGaveUp`](crate::Cause::LaneGaveUp). That it is run only once needs no care: running takes it. A panic in
+///    `submit` goes nowhere: the task that it drops fails, and one that the lane had kept is still the lane's to run.
 /// 2. **Submitting does not wait** for any task that has started, on whatever thread. It may run tasks on the calling thread.
 ///    It is called by many threads at once, and by threads that run or drop a task of this lane: a lane holds no lock
 ///    while it runs or drops one.
@@ -80,6 +81,7 @@ pub trait Lane: Send + Sync + 'static {
     /// The wait has ended. Pairs with [`begin_wait`](Lane::begin_wait).
     fn end_wait(&self) {}
 
-    /// Stops the lane's threads. It may be called from one of them, and more than once. Rule 9.
+    /// Stops the lane's threads: the engine closes, or the lane is removed from it. Tasks that run may finish; those that
+    /// have not started are best dropped. It may be called from one of the lane's threads, and more than once. Rule 9.
     fn shutdown(&self) {}
 }

@@ -5,18 +5,22 @@
 //! be told of the tasks that it runs.
 
 mod access;
+mod bounds;
 mod builder;
 pub mod conformance;
+mod cancel;
 mod data;
 mod dice;
 mod engine;
 mod error;
 mod fence;
+mod idle;
 mod lane;
 mod lanes;
 mod name;
 mod node;
 mod observe;
+mod parker;
 mod queue;
 mod recorded;
 mod recorder;
@@ -28,11 +32,14 @@ mod var;
 mod waiting;
 
 pub use access::Mode;
+pub use bounds::{Room, RoomFuture};
 pub use builder::{RawTask, TaskBuilder};
+pub use cancel::{CancelToken, Cancelled};
 pub use data::{Data, Fetch, Read, Write};
 pub use engine::{Engine, EngineBuilder, LaneHandle, OnDrop};
 pub use error::{BoxError, Cause, Error, Failure, TaskId};
 pub use fence::{Fence, Signal};
+pub use idle::IdleFuture;
 pub use lane::Lane;
 pub use lanes::{Pool, Serial, Shuffled};
 #[cfg(not(loom))]

@@ -254,9 +254,8 @@ impl TaskRef {
         accesses: &[(NonNull<VarState>, Mode)],
         body: B,
     ) -> TaskRef {
-        const {
-            assert!(size_of::<B>() <= MAX_BODY_BYTES && align_of::<B>() <= BODY_ALIGN, "larger closures are boxed");
-        }
+        // Not a constant one: who boxes larger closures names this function for them too, on the path not taken.
+        assert!(size_of::<B>() <= MAX_BODY_BYTES && align_of::<B>() <= BODY_ALIGN, "larger closures are boxed");
         let n = accesses.len();
         let (mut units, mut flags) = (units(n, size_of::<B>()), HAS_BODY);
         if core.observer.is_on() {

@@ -7,16 +7,17 @@
 #![expect(unsafe_code, reason = "tasks that lie in a plan, and runs that hand the plan to each other")]
 
 use crate::access::Mode;
+use crate::cancel::{CancelToken, Cancelled};
 use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure};
 use crate::fence::{Fence, Fenced};
 use crate::name::Name;
 use crate::node::{Call, Header, Node, PortBody, SlotRef, TaskRef};
 use crate::observe::{Release, Role, TaskNumber};
-use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, SpinGuard, lock};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, lock};
 use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, hand_on, look, mark, mark_issued, panic_message};
 use crate::task::finish as finish_task;
-use crate::var::{Ordered, Var, VarPin, VarState};
+use crate::var::{OrderedGuard, Var, VarPin, VarState};
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -28,6 +29,22 @@ pub(crate) enum RecordedBody {
     Sync(Box<dyn Fn(&TaskCtx<'_>) -> Result<(), BoxError> + Send + Sync>),
     /// Done when its token is used.
     Async(Box<dyn Fn(&TaskCtx<'_>, Completion) + Send + Sync>),
+}
+
+impl RecordedBody {
+    /// The same, unless the token is cancelled.
+    pub(crate) fn unless_cancelled(self, token: CancelToken) -> Self {
+        match self {
+            RecordedBody::Sync(f) => RecordedBody::Sync(Box::new(move |ctx| {
+                token.check()?;
+                f(ctx)
+            })),
+            RecordedBody::Async(f) => RecordedBody::Async(Box::new(move |ctx, done| match token.check() {
+                Ok(()) => f(ctx, done),
+                Err(Cancelled) => done.complete(Err(Cancelled.into())),
+            })),
+        }
+    }
 }
 
 /// A task of a plan. Lanes know it by its header.
@@ -160,7 +177,7 @@ pub(crate) struct Run {
     /// The number of its first task, if it was submitted while somebody observed.
     first_number: Option<TaskNumber>,
     /// Kept for its memory: the locks held while the run enters the queues.
-    guards: Vec<SpinGuard<'static, Ordered>>,
+    guards: Vec<OrderedGuard<'static>>,
 }
 
 // SAFETY: the guards are there within `submit` only; tasks are Send.
@@ -236,7 +253,7 @@ impl Plan {
             accesses: parts.accesses.into(),
             outside: parts.outside,
             inside: parts.inside,
-            gate: Var::new(core.clone()),
+            gate: Var::new(core.clone(), 0),
             current: UnsafeCell::new(None),
             spare: Mutex::new(Vec::new()),
             troubled: AtomicBool::new(false),
@@ -325,10 +342,22 @@ impl Plan {
         Some(first)
     }
 
+    /// What a run is charged on the ledger of a bounded engine, beside being one task.
+    fn written_bytes(&self) -> u128 {
+        let written = self.ports.iter().filter(|port| port.exclusive);
+        // SAFETY: pinned by the plan.
+        let sizes = written.map(|port| unsafe { port.var.as_ref() }.size_bytes());
+        self.core.bounds().map_or(0, |bounds| bounds.sum(sizes))
+    }
+
     /// Pushes one run.
     pub(crate) fn submit(self: &Arc<Self>, site: &'static Location<'static>) {
         if self.tasks.is_empty() {
             return;
+        }
+        let bytes = self.written_bytes();
+        if let Some(bounds) = self.core.bounds() {
+            bounds.enter(&self.core, bytes, None);
         }
         let header = || Header { name: self.name.clone(), site, priority: 0, lane: 0 };
         if self.core.is_closed() {
@@ -372,7 +401,7 @@ impl Plan {
 }
 
 /// Enters the queues of the gate and all ports at once, in the order of their numbers.
-fn enter(gate: TaskRef, ports: &[TaskRef], guards: &mut Vec<SpinGuard<'static, Ordered>>) {
+fn enter(gate: TaskRef, ports: &[TaskRef], guards: &mut Vec<OrderedGuard<'static>>) {
     let mut gate_slot = gate.slots().next();
     let mut push = |slot: SlotRef, more: u32| {
         let mut guard = slot.var().lock();
@@ -381,7 +410,7 @@ fn enter(gate: TaskRef, ports: &[TaskRef], guards: &mut Vec<SpinGuard<'static, O
         slot.task().ungranted().store(more + u32::from(!granted), Ordering::Relaxed);
         // SAFETY: the var lives while a pending task names it, which each of these does until it is granted and ended:
         // not before the gate is granted.
-        guards.push(unsafe { std::mem::transmute::<SpinGuard<'_, _>, SpinGuard<'static, _>>(guard) });
+        guards.push(unsafe { std::mem::transmute::<OrderedGuard<'_>, OrderedGuard<'static>>(guard) });
     };
     // Each port waits for its var and for the gate.
     for slot in ports.iter().filter_map(|p| p.slots().next()) {
@@ -495,7 +524,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
             let result = as_running(task, || catch_unwind(AssertUnwindSafe(|| f(&TaskCtx::new(task)))));
             match result {
                 Ok(Ok(())) => end(task, Ok(()), scratch),
-                Ok(Err(e)) => finish(task, Err(Cause::Failed(e)), scratch),
+                Ok(Err(e)) => finish(task, Err(Cause::of_body(e)), scratch),
                 Err(panic) => finish(task, Err(Cause::Panicked(panic_message(&*panic))), scratch),
             }
         }
@@ -523,7 +552,7 @@ pub(crate) fn finish(task: TaskRef, result: Result<(), Cause>, scratch: &mut Scr
     end(task, result, scratch);
 }
 
-fn end(task: TaskRef, result: Result<(), Failure>, scratch: &mut Scratch) {
+pub(crate) fn end(task: TaskRef, result: Result<(), Failure>, scratch: &mut Scratch) {
     // SAFETY: it is not done, so its run has not ended.
     let (recorded, plan) = unsafe { recorded(task) };
     let core = task.core();
@@ -610,6 +639,9 @@ fn end_run(plan: &Plan, scratch: &mut Scratch) {
     let gate = run.gate.take();
     run.ports.clear();
     lock(&plan.spare).push(run);
+    if let Some(bounds) = plan.core.bounds() {
+        bounds.leave(plan.written_bytes());
+    }
     if let Some(gate) = gate {
         finish_task(gate, failure.as_ref().map_or(Ok(()), Err), scratch);
     }

@@ -5,7 +5,7 @@
 #[cfg(not(loom))]
 mod imp {
     pub(crate) use std::hint::spin_loop;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local;
@@ -14,7 +14,7 @@ mod imp {
 #[cfg(loom)]
 mod imp {
     pub(crate) use loom::cell::UnsafeCell as CheckedCell;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use loom::thread::yield_now;
     pub(crate) use loom::thread_local;
@@ -83,24 +83,36 @@ impl<T> Deref for Padded<T> {
 }
 
 /// A lock of one byte for critical sections of a few instructions: spins, then yields. Unlocking is a plain store, which
-/// a mutex that parks cannot have.
-pub(crate) struct SpinLock<T> {
+/// a mutex that parks cannot have. `N` is a constant that fits into the padding beside that byte.
+#[repr(C)]
+pub(crate) struct SpinLock<T, N = ()> {
     locked: AtomicBool,
+    neighbour: N,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: the value is reached only through the guard, of which there is one at a time.
-unsafe impl<T: Send> Send for SpinLock<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for SpinLock<T> {}
+unsafe impl<T: Send, N: Send> Send for SpinLock<T, N> {}
+// SAFETY: as above; the neighbour is only read.
+unsafe impl<T: Send, N: Sync> Sync for SpinLock<T, N> {}
 
 impl<T> SpinLock<T> {
     pub(crate) fn new(value: T) -> Self {
-        SpinLock { locked: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        SpinLock::beside((), value)
+    }
+}
+
+impl<T, N> SpinLock<T, N> {
+    pub(crate) fn beside(neighbour: N, value: T) -> Self {
+        SpinLock { locked: AtomicBool::new(false), neighbour, value: UnsafeCell::new(value) }
+    }
+
+    pub(crate) fn neighbour(&self) -> &N {
+        &self.neighbour
     }
 
     #[inline]
-    pub(crate) fn lock(&self) -> SpinGuard<'_, T> {
+    pub(crate) fn lock(&self) -> SpinGuard<'_, T, N> {
         match self.try_lock() {
             Some(guard) => guard,
             None => self.lock_slowly(),
@@ -108,14 +120,14 @@ impl<T> SpinLock<T> {
     }
 
     #[inline]
-    pub(crate) fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
+    pub(crate) fn try_lock(&self) -> Option<SpinGuard<'_, T, N>> {
         // Acquire: pairs with the Release in the guard's drop.
         let free = self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
         free.then(|| SpinGuard(self))
     }
 
     #[cold]
-    fn lock_slowly(&self) -> SpinGuard<'_, T> {
+    fn lock_slowly(&self) -> SpinGuard<'_, T, N> {
         let mut spins = 0;
         loop {
             while self.locked.load(Ordering::Relaxed) {
@@ -131,9 +143,9 @@ impl<T> SpinLock<T> {
 }
 
 /// The lock is held while this lives.
-pub(crate) struct SpinGuard<'a, T>(&'a SpinLock<T>);
+pub(crate) struct SpinGuard<'a, T, N = ()>(&'a SpinLock<T, N>);
 
-impl<T> Deref for SpinGuard<'_, T> {
+impl<T, N> Deref for SpinGuard<'_, T, N> {
     type Target = T;
     fn deref(&self) -> &T {
         // SAFETY: the lock is held.
@@ -141,14 +153,14 @@ impl<T> Deref for SpinGuard<'_, T> {
     }
 }
 
-impl<T> DerefMut for SpinGuard<'_, T> {
+impl<T, N> DerefMut for SpinGuard<'_, T, N> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: the lock is held, and the guard is borrowed alone.
         unsafe { &mut *self.0.value.get() }
     }
 }
 
-impl<T> Drop for SpinGuard<'_, T> {
+impl<T, N> Drop for SpinGuard<'_, T, N> {
     #[inline]
     fn drop(&mut self) {
         // Release: what was done under the lock is seen by the next holder.

@@ -10,12 +10,15 @@ use crate::node::{Call, TaskList, TaskRef};
 use crate::observe::Release;
 use crate::recorded;
 use crate::slab::Freed;
-use crate::sync::{Arc, Ordering, SpinGuard, thread_local};
-use crate::var::{Mark, Ordered, VarState};
+use crate::sync::{Arc, Ordering, thread_local};
+use crate::var::{Mark, OrderedGuard, VarState};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+
+/// How deep the handing on of tasks may nest: see `hand_on_all`.
+const MAX_DEPTH: u32 = 64;
 
 /// A task that this thread runs, on its stack; the one beneath is further down the same stack.
 #[derive(Clone, Copy)]
@@ -28,6 +31,11 @@ thread_local! {
     /// The innermost task that this thread runs.
     #[allow(clippy::missing_const_for_thread_local)] // loom's threads know no constants
     static RUNNING: Cell<Option<NonNull<Frame>>> = Cell::new(None);
+
+    /// How many calls of `hand_on_all` are nested on this thread, and the tasks that were left because it were too many.
+    #[allow(clippy::missing_const_for_thread_local)]
+    static DEPTH: Cell<u32> = Cell::new(0);
+    static LEFT: Cell<TaskList> = Cell::new(TaskList::default());
 }
 
 /// The tasks that this thread runs, innermost first. They live: this thread is inside them.
@@ -111,13 +119,13 @@ fn enter(task: TaskRef) -> u32 {
         }
         _ => {
             let mut waits = 0;
-            let mut guards: SmallVec<[SpinGuard<'static, Ordered>; 4]> = SmallVec::new();
+            let mut guards: SmallVec<[OrderedGuard<'static>; 4]> = SmallVec::new();
             for slot in task.slots() {
                 let mut guard = slot.var().lock();
                 waits += u32::from(!guard.queue.push(slot, slot.mode().is_exclusive()));
                 // SAFETY: the var lives while the task, which holds or awaits it, does: the task cannot finish before
                 // the guards are dropped, or, if it is granted everything, before it is handed on below.
-                guards.push(unsafe { std::mem::transmute::<SpinGuard<'_, _>, SpinGuard<'static, _>>(guard) });
+                guards.push(unsafe { std::mem::transmute::<OrderedGuard<'_>, OrderedGuard<'static>>(guard) });
             }
             // Relaxed: nobody can grant before the locks are released.
             task.ungranted().store(waits, Ordering::Relaxed);
@@ -128,25 +136,73 @@ fn enter(task: TaskRef) -> u32 {
 
 /// Gives a ready task to its lane, or runs it here.
 pub(crate) fn hand_on(core: &Core, task: TaskRef) {
-    if task.call().is_inline() {
-        let mut scratch = Scratch::new(0);
-        run(task, &mut scratch);
-        hand_on_all(core, &mut scratch);
-    } else {
-        core.lane(task.lane()).submit(ReadyTask(Some(task)));
+    if !task.call().is_inline() && !core.is_removed(task.lane()) {
+        return core.submit(task);
     }
+    let mut scratch = Scratch::new(0);
+    scratch.ready.push(task);
+    hand_on_all(core, &mut scratch);
 }
 
 /// Hands on what became ready on a thread that is no worker, and gives back what it freed.
+///
+/// A lane may run or drop a task while it is handed over, which ends here again, so a long chain of such tasks would
+/// nest as deep. Beyond a limit what becomes ready is therefore left to the deepest caller that may still hand on.
 fn hand_on_all(core: &Core, scratch: &mut Scratch) {
+    let depth = DEPTH.with(Cell::get);
+    if depth == MAX_DEPTH {
+        LEFT.with(|left| {
+            let mut list = left.take();
+            std::iter::from_fn(|| scratch.ready.pop()).for_each(|task| list.push(task));
+            left.set(list);
+        });
+        return scratch.flush(core);
+    }
+    DEPTH.with(|d| d.set(depth + 1));
+    hand_on_each(core, scratch);
+    if depth + 1 == MAX_DEPTH {
+        while let Some((core, mut scratch)) = take_left() {
+            hand_on_each(&core, &mut scratch);
+        }
+    }
+    DEPTH.with(|d| d.set(depth));
+}
+
+/// Hands on what was left by callers nested too deep. For threads that are about to wait, perhaps for just that.
+pub(crate) fn hand_on_left() {
+    let depth = DEPTH.with(|d| d.replace(0));
+    while let Some((core, mut scratch)) = take_left() {
+        hand_on_all(&core, &mut scratch);
+    }
+    DEPTH.with(|d| d.set(depth));
+}
+
+/// One of the tasks left, in a scratch of its own: they may be different engines'.
+fn take_left() -> Option<(Arc<Core>, Scratch)> {
+    let mut list = LEFT.with(Cell::take);
+    let task = list.pop();
+    LEFT.with(|left| left.set(list));
+    let task = task?;
+    let mut scratch = Scratch::new(0);
+    scratch.ready.push(task);
+    Some((ReadyTask::core_of(task), scratch))
+}
+
+fn hand_on_each(core: &Core, scratch: &mut Scratch) {
     while let Some(task) = scratch.ready.pop() {
         if task.call().is_inline() {
             run(task, scratch);
         } else {
-            core.lane(task.lane()).submit(ReadyTask(Some(task)));
+            hand_over(core, task, scratch);
         }
     }
     scratch.flush(core);
+}
+
+/// Gives a ready task to its lane, or fails it if that was removed.
+#[inline]
+pub(crate) fn hand_over(core: &Core, task: TaskRef, scratch: &mut Scratch) {
+    if core.is_removed(task.lane()) { give_up(core, task, scratch) } else { core.submit(task) }
 }
 
 /// What a ready task meets.
@@ -277,7 +333,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
             let body = || unsafe { f(body, &TaskCtx::new(task)) };
             match as_running(task, || catch_unwind(AssertUnwindSafe(body))) {
                 Ok(Ok(())) => finish(task, Ok(()), scratch),
-                Ok(Err(e)) => fail(task, Cause::Failed(e), scratch),
+                Ok(Err(e)) => fail(task, Cause::of_body(e), scratch),
                 Err(panic) => fail(task, Cause::Panicked(panic_message(&*panic)), scratch),
             }
         }
@@ -313,15 +369,21 @@ fn fail(task: TaskRef, cause: Cause, scratch: &mut Scratch) {
 #[inline]
 pub(crate) fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
     let core = task.core();
+    // SAFETY: the core outlives the count of this task.
+    let alive = unsafe { core.as_ref() };
+    // The vars may go with their accesses, so this comes first.
+    let charge = alive.bounds().and_then(|bounds| Some((bounds, bounds.charge_of(task)?)));
     if scratch.is_observed {
-        // SAFETY: the core outlives its tasks.
-        unsafe { core.as_ref() }.observer.finished(task.number(), result);
+        alive.observer.finished(task.number(), result);
     }
     end_accesses(task, scratch, |mode| mark(result, mode));
     // Relaxed: set by this thread, or before the token came to it.
     if task.ungranted().load(Ordering::Relaxed) == 0 || task.grant_one() {
         // SAFETY: all accesses are finished, and whoever ran the body has let go of it.
         unsafe { task.free(&mut scratch.freed) };
+    }
+    if let Some((bounds, bytes)) = charge {
+        bounds.leave(bytes);
     }
     // SAFETY: the core outlives the count of this task.
     unsafe { core.as_ref() }.task_done(scratch.counter);
@@ -407,6 +469,25 @@ pub(crate) fn mark_issued(fenced: &Arc<Fenced>, mode: Mode) -> Mark<'_> {
     if mode == Mode::Overwrite { Mark::HealAndFence(fenced) } else { Mark::Fence(fenced) }
 }
 
+/// Ends a ready task that its lane does not run.
+#[cold]
+fn give_up(core: &Core, task: TaskRef, scratch: &mut Scratch) {
+    let met = match task.call() {
+        Call::Recorded => look(task, recorded::accesses(task)),
+        _ => entry(task),
+    };
+    scratch.is_observed = core.observer.is_on();
+    let lane = core.lane_name(task.lane());
+    let cause = if core.is_removed(task.lane()) { Cause::LaneRemoved(lane) } else { Cause::LaneGaveUp(lane) };
+    match (task.call(), met) {
+        (_, Entry::Held) => {}
+        (Call::Recorded, Entry::Free) => recorded::finish(task, Err(cause), scratch),
+        (Call::Recorded, Entry::Poisoned(failure)) => recorded::end(task, Err(failure.through(task.id())), scratch),
+        (_, Entry::Free) => fail(task, cause, scratch),
+        (_, Entry::Poisoned(failure)) => finish(task, Err(&failure.through(task.id())), scratch),
+    }
+}
+
 pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_string());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".to_string())
@@ -463,30 +544,13 @@ impl ReadyTask {
     }
 }
 
-thread_local! {
-    /// While this thread drops a task, those that it drops by that: each lets others go, which their lane may drop too. They
-    /// are dropped in a loop, since a chain of tasks can be longer than the stack is deep.
-    #[allow(clippy::missing_const_for_thread_local)] // loom's threads know no constants
-    static DROPPED: Cell<Option<TaskList>> = Cell::new(None);
-}
-
 impl Drop for ReadyTask {
     fn drop(&mut self) {
-        let Some(task) = self.0.take() else { return };
-        if let Some(mut later) = DROPPED.with(Cell::take) {
-            later.push(task);
-            return DROPPED.with(|d| d.set(Some(later)));
-        }
-        DROPPED.with(|d| d.set(Some(TaskList::default())));
-        let mut next = Some(task);
-        while let Some(task) = next {
+        if let Some(task) = self.0.take() {
             let core = Self::core_of(task);
-            let lane = core.lane(task.lane()).name().to_string();
-            finish_here(&core, task, Err(Cause::LaneGaveUp(lane)));
-            next = DROPPED.with(|d| {
-                let mut later = d.take()?;
-                later.pop().inspect(|_| d.set(Some(later)))
-            });
+            let mut scratch = Scratch::new(0);
+            give_up(&core, task, &mut scratch);
+            hand_on_all(&core, &mut scratch);
         }
     }
 }
@@ -503,7 +567,7 @@ impl Completion {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so the count is moved out once.
         let core = unsafe { std::ptr::read(&raw const this.core) };
-        finish_here(&core, this.task, result.map_err(Cause::Failed));
+        finish_here(&core, this.task, result.map_err(Cause::of_body));
     }
 }
 

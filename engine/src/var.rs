@@ -34,7 +34,7 @@ unsafe impl Sync for Handle {}
 /// drop, the last pin's, or the last task's finish.
 #[repr(align(64))]
 pub(crate) struct VarState {
-    queue: SpinLock<Ordered>,
+    queue: SpinLock<Ordered, Size>,
     /// Null, or a box. Changed, and looked into, under the lock only. A task that holds the var may look without the lock
     /// whether it is null: what concerns it was there before its grant, which came under the lock.
     trouble: AtomicPtr<Trouble>,
@@ -47,6 +47,9 @@ pub(crate) struct VarState {
 unsafe impl Send for VarState {}
 // SAFETY: as above.
 unsafe impl Sync for VarState {}
+
+/// The lock of a var, held.
+pub(crate) type OrderedGuard<'a> = SpinGuard<'a, Ordered, Size>;
 
 /// What the lock of a var guards.
 #[derive(Default)]
@@ -85,13 +88,39 @@ pub(crate) enum Mark<'a> {
     HealAndFence(&'a Arc<Fenced>),
 }
 
+/// What a var counts against a bound on bytes. Seven bytes, so that a var fits in a cache line.
+#[derive(Default)]
+pub(crate) struct Size([u8; 7]);
+
+impl Size {
+    fn new(bytes: usize) -> Self {
+        const MAX: u64 = (1 << 56) - 1;
+        let [size @ .., _] = (bytes as u64).min(MAX).to_le_bytes();
+        Size(size)
+    }
+
+    fn bytes(&self) -> u64 {
+        let mut all = [0; 8];
+        all[..7].copy_from_slice(&self.0);
+        u64::from_le_bytes(all)
+    }
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<VarState>() == 64, "a var is one cache line");
+
 impl VarState {
     #[inline]
-    pub(crate) fn lock(&self) -> SpinGuard<'_, Ordered> {
+    pub(crate) fn lock(&self) -> OrderedGuard<'_> {
         self.queue.lock()
     }
 
-    pub(crate) fn try_lock(&self) -> Option<SpinGuard<'_, Ordered>> {
+    /// What it counts against a bound on bytes.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.queue.neighbour().bytes()
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<OrderedGuard<'_>> {
         self.queue.try_lock()
     }
 
@@ -336,9 +365,10 @@ impl Drop for Handle {
 }
 
 impl Var {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
+    /// `bytes` is what it counts against a bound on bytes.
+    pub(crate) fn new(core: Arc<Core>, bytes: usize) -> Self {
         let id = core.next_number();
-        let queue = SpinLock::new(Ordered::default());
+        let queue = SpinLock::beside(Size::new(bytes), Ordered::default());
         let trouble = AtomicPtr::new(ptr::null_mut());
         let state = Box::new(VarState { queue, trouble, id: AtomicUsize::new(id << 1), core });
         Var(Arc::new(Handle { state: NonNull::from(Box::leak(state)) }))

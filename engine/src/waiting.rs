@@ -9,9 +9,9 @@ use crate::lane::Lane;
 use crate::name::Name;
 use crate::node::{Header, ProbeBody, TaskRef};
 use crate::recorded::Step;
-use crate::sync::{Arc, Condvar, Mutex, SpinGuard, lock, wait, wait_for};
-use crate::task::{ReadyTask, push, running};
-use crate::var::{Ordered, Var, VarState};
+use crate::sync::{Arc, Condvar, Mutex, lock, wait, wait_for};
+use crate::task::{ReadyTask, hand_on_left, push, running};
+use crate::var::{Ordered, OrderedGuard, Var, VarState};
 use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
 use std::fmt::Write as _;
@@ -117,15 +117,20 @@ impl Probe {
         if let Some(answer) = self.answer() {
             return answer;
         }
+        hand_on_left();
         let inside = running();
         let Some((&task, beneath)) = inside.split_first() else {
             let _waiting = Waiting::begin(self.core.clone(), &|| self.answer().is_some());
             return self.block(None);
         };
-        let lane = self.core.lane(task.lane());
+        // The task may be another engine's.
+        let core = ReadyTask::core_of(task);
+        let lane = core.lane(task.lane());
         let beneath = beneath.to_vec();
         let (number, probe, mail) = (self.number, self.task, self.mail.clone());
         lock(&self.core.blocked).push(Blocked { number, task, probe, mail, beneath });
+        // Also when the lane panics: the tasks in the list must live.
+        let _listed = OnLeaving(|| self.unblock(&mut lock(&self.core.blocked)));
         while self.answer().is_none() && lane.help() {}
         let waiting = Waiting::begin(self.core.clone(), &|| self.answer().is_some());
         let answer = match Blocking::begin(&inside) {
@@ -133,7 +138,6 @@ impl Probe {
             Err(e) => Err(e),
         };
         drop(waiting);
-        self.unblock(&mut lock(&self.core.blocked));
         answer
     }
 
@@ -155,6 +159,15 @@ impl Probe {
     }
 }
 
+/// Calls a function when dropped.
+struct OnLeaving<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnLeaving<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// A look for a probe among all that cannot finish before some task does.
 ///
 /// Edges, from what holds up to what is held up: a task → the conflicting tasks that wait behind it in its var queues;
@@ -166,7 +179,7 @@ impl Probe {
 /// Since locks are taken in no order here, one that is not free soon ends the walk: there will be another.
 struct Walk<'a> {
     blocked: &'a [Blocked],
-    held: HashMap<NonNull<VarState>, SpinGuard<'a, Ordered>>,
+    held: HashMap<NonNull<VarState>, OrderedGuard<'a>>,
 }
 
 impl Walk<'_> {

@@ -350,6 +350,23 @@ fn typed_values() {
 }
 
 #[test]
+fn closures_of_any_size() {
+    deadline(20, || {
+        for engine in engines() {
+            let a = engine.data(0);
+            let (small, large) = ([1_u64; 20], [1_u64; 1000]);
+            engine.task("small").write(&a).run(move |a| *a += small.iter().sum::<u64>());
+            engine.task("large").write(&a).run(move |a| *a += large.iter().sum::<u64>());
+            engine.raw("large").write(a.var()).run_async(move |_, token| {
+                assert_eq!(large.len(), 1000);
+                token.complete(Ok(()));
+            });
+            assert_eq!(a.wait().unwrap(), 1020);
+        }
+    });
+}
+
+#[test]
 fn a_value_whose_task_failed_was_never_written() {
     deadline(20, || {
         let engine = pool(1);

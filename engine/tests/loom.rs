@@ -5,9 +5,13 @@
 #![expect(unsafe_code, reason = "loom watches a bare cell")]
 
 use loom::cell::UnsafeCell;
+use loom::sync::Notify;
 use loom::thread;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
 use std::sync::Arc;
-use varflow_engine::{Engine, Var, WatchOptions};
+use std::task::{Context, Poll, Wake, Waker};
+use varflow_engine::{Engine, Serial, Var, WatchOptions};
 
 /// A counter that loom watches: touching it without the engine's ordering fails the check.
 #[derive(Clone)]
@@ -123,6 +127,119 @@ fn dropping_the_engine_waits_for_all() {
             });
         });
         drop(engine);
+        assert_eq!(a.look(), 1);
+    });
+}
+
+struct Wakeup(Notify);
+
+impl Wake for Wakeup {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
+    let wakeup = Arc::new(Wakeup(Notify::new()));
+    let waker = wakeup.clone().into();
+    loop {
+        if let Poll::Ready(out) = Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
+            return out;
+        }
+        wakeup.0.wait();
+    }
+}
+
+/// An engine with room for one task, and that task, which a thread finishes.
+fn full_engine() -> (Engine, Counter) {
+    let engine = Engine::builder().lane(Serial::new("serial")).max_pending_tasks(1).build().unwrap();
+    let a = Counter::new(&engine);
+    let inner = a.clone();
+    engine.raw("device").write(&a.1).run_async(move |_, token| {
+        thread::spawn(move || {
+            inner.add();
+            token.complete(Ok(()));
+        });
+    });
+    (engine, a)
+}
+
+#[test]
+fn a_pusher_that_waits_for_room_is_woken() {
+    check(|| {
+        let (engine, a) = full_engine();
+        let b = Counter::new(&engine);
+        let inner = b.clone();
+        engine.raw("waits for room").write(&b.1).run(move |_| inner.add());
+        b.1.wait().unwrap();
+        a.1.wait().unwrap();
+        assert_eq!((a.look(), b.look()), (1, 1));
+    });
+}
+
+#[test]
+fn room_that_is_waited_for_comes() {
+    check(|| {
+        let (engine, a) = full_engine();
+        let inner = a.clone();
+        let room = block_on(engine.room());
+        engine.raw("add").room(room).write(&a.1).run(move |_| inner.add());
+        a.1.wait().unwrap();
+        assert_eq!(a.look(), 2);
+    });
+}
+
+#[test]
+fn a_future_dropped_as_room_comes_passes_it_on() {
+    check(|| {
+        let (engine, a) = full_engine();
+        let mut future = engine.room();
+        let first = poll(&mut future);
+        drop(future);
+        drop(first);
+        engine.raw("waits for room").write(&a.1).run(|_| ());
+        a.1.wait().unwrap();
+    });
+}
+
+#[test]
+fn awaiting_the_engine_wakes() {
+    check(|| {
+        let engine = Engine::serial();
+        let a = Counter::new(&engine);
+        let inner = a.clone();
+        engine.raw("device").write(&a.1).run_async(move |_, token| {
+            thread::spawn(move || {
+                inner.add();
+                token.complete(Ok(()));
+            });
+        });
+        block_on((&engine).into_future()).unwrap();
+        assert_eq!(a.look(), 1);
+    });
+}
+
+#[test]
+fn several_await_the_engine_and_one_gives_up() {
+    check(|| {
+        let engine = Engine::serial();
+        let a = Counter::new(&engine);
+        let inner = a.clone();
+        engine.raw("device").write(&a.1).run_async(move |_, token| {
+            thread::spawn(move || {
+                inner.add();
+                token.complete(Ok(()));
+            });
+        });
+        let mut gives_up = (&engine).into_future();
+        let _ = poll(&mut gives_up);
+        let waits = (&engine).into_future();
+        drop(gives_up);
+        block_on(waits).unwrap();
         assert_eq!(a.look(), 1);
     });
 }

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::lane::Lane;
 use crate::node::{Inbox, TaskRef};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait, wait_for};
-use crate::task::{ReadyTask, Scratch, run};
+use crate::task::{ReadyTask, Scratch, hand_over, run};
 use crossbeam_deque::{Steal, Stealer, Worker as Queue};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -154,7 +154,7 @@ impl Lane for Pool {
         if task.priority() != 0 {
             shared.ranked.push(task);
             fence(Ordering::SeqCst);
-            return shared.submitted();
+            return shared.handed_over();
         }
         let own = LOCAL.with_borrow(|l| l.clone().filter(|l| l.pool == shared.address()));
         match own {
@@ -167,7 +167,7 @@ impl Lane for Pool {
             }
             None => {
                 shared.inbox.push(task);
-                shared.submitted();
+                shared.handed_over();
             }
         }
     }
@@ -217,11 +217,13 @@ impl Lane for Pool {
     fn shutdown(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.shared.wake(usize::MAX);
+        // A task that runs may wait for one that will not: that one must go before the threads are awaited.
+        self.shared.give_up_queued();
         let own = std::thread::current().id();
-        for thread in lock(&self.threads).drain(..) {
-            if thread.thread().id() != own {
-                let _ = thread.join();
-            }
+        // Not joined under the lock: a thread that is about to block starts another, which takes it.
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for thread in threads.into_iter().filter(|t| t.thread().id() != own) {
+            let _ = thread.join();
         }
         self.shared.give_up();
     }
@@ -236,6 +238,36 @@ impl Drop for Pool {
 impl Shared {
     fn address(&self) -> usize {
         std::ptr::from_ref(self) as usize
+    }
+
+    /// As `submitted`, for a task that no worker may come to any more.
+    ///
+    /// Either this sees `stopping`, or who sets it sees the task: both sides write, then read, with SeqCst between. The
+    /// queue of a worker needs no such look: the worker itself empties it when it stops.
+    #[inline]
+    fn handed_over(&self) {
+        self.submitted();
+        if self.stopping.load(Ordering::SeqCst) {
+            self.give_up_queued();
+        }
+    }
+
+    /// Drops all tasks that nobody runs.
+    #[cold]
+    fn give_up_queued(&self) {
+        fence(Ordering::SeqCst); // partner: `handed_over`
+        let mut queued: Vec<TaskRef> = self.inbox.take().collect();
+        queued.extend(std::iter::from_fn(|| self.ranked.take(true).or_else(|| self.ranked.take(false))));
+        for worker in self.workers().iter() {
+            loop {
+                match worker.queue.steal() {
+                    Steal::Success(task) => queued.push(task),
+                    Steal::Empty => break,
+                    Steal::Retry => {}
+                }
+            }
+        }
+        queued.into_iter().for_each(|task| drop(ReadyTask::from_task(task)));
     }
 
     /// Called after work was made visible, by a SeqCst operation or before a SeqCst fence. Wakes a worker if none is
@@ -384,7 +416,7 @@ impl<'a> Worker<'a> {
 
     fn work(mut self) {
         let mut looks = 0;
-        while self.next.is_some() || !(self.shared.stopping.load(Ordering::Relaxed) || self.shared.retires()) {
+        while !self.shared.stopping.load(Ordering::Relaxed) && (self.next.is_some() || !self.shared.retires()) {
             if self.shared.help_loop() {
                 looks = 0;
             } else if let Some(task) = self.find() {
@@ -425,11 +457,11 @@ impl<'a> Worker<'a> {
         let mut workers = self.shared.workers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         workers.retain(|w| w.number != self.number);
         drop(workers);
-        while let Some(task) = self.local.queue.pop() {
+        while let Some(task) = self.next.take().or_else(|| self.local.queue.pop()) {
             self.shared.inbox.push(task);
         }
         self.shared.alive.fetch_sub(1, Ordering::Relaxed);
-        self.shared.submitted();
+        self.shared.handed_over();
     }
 
     #[inline]
@@ -463,9 +495,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn hand_over(&self, task: TaskRef) {
+    fn hand_over(&mut self, task: TaskRef) {
         if let Some(core) = &self.core {
-            core.lane(task.lane()).submit(ReadyTask::from_task(task));
+            hand_over(core, task, &mut self.scratch);
         }
     }
 

@@ -20,6 +20,24 @@ pub fn deadline<R: Send + 'static>(seconds: u64, body: impl FnOnce() -> R + Send
     }
 }
 
+/// Runs a future to its end on this thread.
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = std::pin::pin!(future.into_future());
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    loop {
+        if let std::task::Poll::Ready(out) = future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+            return out;
+        }
+        std::thread::park();
+    }
+}
+
 /// What one task of a random program does.
 #[derive(Clone, Debug)]
 pub enum Act {
@@ -112,7 +130,7 @@ pub struct Memory {
 impl Memory {
     pub fn new(engine: &Engine, vars: usize) -> Arc<Memory> {
         let cells = (0..vars).map(|v| RwLock::new(v as u64)).collect();
-        Arc::new(Memory { vars: (0..vars).map(|_| engine.var()).collect(), cells })
+        Arc::new(Memory { vars: (0..vars).map(|v| engine.sized_var(3 * v)).collect(), cells })
     }
 
     /// Does what the step is to do; panics if anyone else touches what it holds.
