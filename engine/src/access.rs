@@ -50,12 +50,12 @@ impl<'a> AccessSet<'a> {
         self.vars.push((var.state_ptr(), mode));
     }
 
-    /// Joins what is said of the same var, and sorts by address: taking several var locks in one order is free of
+    /// Joins what is said of the same var, and sorts by rank: taking several var locks in one order is free of
     /// deadlock.
     #[inline]
     pub(crate) fn normalise(&mut self) {
         if self.vars.len() > 1 {
-            self.vars.sort_unstable_by_key(|(var, _)| *var);
+            self.vars.sort_unstable_by_key(|(var, _)| VarState::rank(*var));
             self.vars.dedup_by(|(b, b_mode), (a, a_mode)| {
                 if a == b {
                     *a_mode = a_mode.join(*b_mode);

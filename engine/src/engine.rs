@@ -8,12 +8,12 @@ use crate::lane::Lane;
 use crate::lanes::{Pool, Serial};
 use crate::name::Name;
 use crate::slab::Slab;
-use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait, yield_now};
+use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, thread, wait, yield_now};
 use crate::task::{is_running, running};
 use crate::var::Var;
 use crate::waiting::Blocked;
 use std::panic::Location;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, Weak};
 
 /// The most lanes that an engine can have.
 const MAX_LANES: usize = 64;
@@ -33,6 +33,7 @@ const CLOSED: usize = 3;
 
 /// What all handles of one engine share.
 pub(crate) struct Core {
+    this: Weak<Core>,
     pub(crate) slab: Slab,
     /// By number; the first is the default one. They stay until the engine is gone.
     lanes: [OnceLock<Arc<dyn Lane>>; MAX_LANES],
@@ -157,10 +158,12 @@ impl Core {
 
     /// Another handle on this core.
     pub(crate) fn this(&self) -> Arc<Core> {
-        // SAFETY: cores are made by `Engine::with_lane` only, in an Arc.
+        // Not from `self`: a pointer made of a reference to the core may not reach the counts that lie beside it.
+        let core = self.this.as_ptr();
+        // SAFETY: the pointer is that of the Arc in which `Engine::with_lane` made this core, which is borrowed and so alive.
         unsafe {
-            Arc::increment_strong_count(self);
-            Arc::from_raw(self)
+            Arc::increment_strong_count(core);
+            Arc::from_raw(core)
         }
     }
 
@@ -208,7 +211,7 @@ impl Core {
         }
         // Inside a task, which is pending itself: somebody else has to wait for it.
         let core = self.clone();
-        let closer = std::thread::Builder::new().name("engine-close".to_string()).spawn(move || core.close());
+        let closer = thread::Builder::new().name("engine-close".to_string()).spawn(move || core.close());
         drop(closer); // without a thread to be had the engine stays open, which loses nothing
     }
 
@@ -278,7 +281,8 @@ impl Engine {
     fn with_lane(first: Arc<dyn Lane>, on_drop: OnDrop) -> Engine {
         let lanes = std::array::from_fn(|_| OnceLock::new());
         let _ = lanes[0].set(first);
-        let core = Arc::new(Core {
+        let core = Arc::new_cyclic(|this| Core {
+            this: this.clone(),
             slab: Slab::default(),
             lanes,
             num_lanes: Mutex::new(1),

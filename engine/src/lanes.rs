@@ -4,6 +4,7 @@ mod parallel;
 mod pool;
 mod ranked;
 mod serial;
+mod sleep;
 
 pub use pool::Pool;
 pub use serial::Serial;

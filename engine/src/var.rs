@@ -68,6 +68,20 @@ impl VarState {
         &self.core
     }
 
+    /// Its place in the order in which tasks lock vars: that of addresses.
+    #[inline]
+    #[cfg(not(shuttle))]
+    pub(crate) fn rank(state: NonNull<VarState>) -> NonNull<VarState> {
+        state
+    }
+
+    /// As above, by age: addresses would make runs that cannot be repeated.
+    #[cfg(shuttle)]
+    pub(crate) fn rank(state: NonNull<VarState>) -> usize {
+        // SAFETY: asked of vars of which the caller has a handle.
+        unsafe { state.as_ref() }.id
+    }
+
     pub(crate) fn id(&self) -> usize {
         self.id
     }
