@@ -14,13 +14,13 @@ use crate::observe::{Observer, Watch, WatchOptions};
 use crate::parker::block_on;
 use crate::recorder::Recorder;
 use crate::slab::Slab;
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, Padded, lock, yield_now};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, Padded, lock, thread, yield_now};
 use crate::task::{ReadyTask, is_running, running};
 use crate::var::Var;
 use crate::waiting::{Blocked, Waiting};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, Weak};
 use std::task::{Poll, Waker};
 
 /// The most lanes that an engine can have: a bit for each in `Core::removed`.
@@ -41,6 +41,7 @@ const CLOSED: usize = 3;
 
 /// What all handles of one engine share.
 pub(crate) struct Core {
+    this: Weak<Core>,
     pub(crate) slab: Slab,
     /// By number; the first is the default one. They stay until the engine is gone.
     lanes: [OnceLock<Arc<dyn Lane>>; MAX_LANES],
@@ -173,10 +174,12 @@ impl Core {
 
     /// Another handle on this core.
     pub(crate) fn this(&self) -> Arc<Core> {
-        // SAFETY: cores are made by `Engine::with_lane` only, in an Arc.
+        // Not from `self`: a pointer made of a reference to the core may not reach the counts that lie beside it.
+        let core = self.this.as_ptr();
+        // SAFETY: the pointer is that of the Arc in which `Engine::with_lane` made this core, which is borrowed and so alive.
         unsafe {
-            Arc::increment_strong_count(self);
-            Arc::from_raw(self)
+            Arc::increment_strong_count(core);
+            Arc::from_raw(core)
         }
     }
 
@@ -241,7 +244,7 @@ impl Core {
         }
         // A task of the lane may wait for the one that this is called in: somebody else has to wait for the lane.
         let core = self.clone();
-        let closer = std::thread::Builder::new().name("lane-close".to_string());
+        let closer = thread::Builder::new().name("lane-close".to_string());
         match closer.spawn(move || core.stop_lane(index)) {
             Ok(_) => Ok(()),
             Err(e) => {
@@ -286,7 +289,7 @@ impl Core {
         }
         // Inside a task, which is pending itself: somebody else has to wait for it.
         let core = self.clone();
-        let closer = std::thread::Builder::new().name("engine-close".to_string()).spawn(move || core.close());
+        let closer = thread::Builder::new().name("engine-close".to_string()).spawn(move || core.close());
         drop(closer); // without a thread to be had the engine stays open, which loses nothing
     }
 
@@ -363,7 +366,8 @@ impl Engine {
     fn with_lane(first: Arc<dyn Lane>, on_drop: OnDrop, bounds: Option<Box<Bounds>>) -> Engine {
         let lanes = std::array::from_fn(|_| OnceLock::new());
         let _ = lanes[0].set(first);
-        let core = Arc::new(Core {
+        let core = Arc::new_cyclic(|this| Core {
+            this: this.clone(),
             slab: Slab::default(),
             lanes,
             num_lanes: Mutex::new(1),

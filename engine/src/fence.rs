@@ -96,7 +96,14 @@ impl Fenced {
         let (id, number) = (task.id(), task.number());
         // SAFETY: the core outlives its tasks.
         let charge = unsafe { task.core().as_ref() }.bounds().and_then(|bounds| bounds.charge_of(task));
-        Arc::new(Fenced { fence: Arc::downgrade(fence), task: id, number, charge, vars, state: Mutex::new(State { sources, ..State::default() }) })
+        Arc::new(Fenced {
+            fence: Arc::downgrade(fence),
+            task: id,
+            number,
+            charge,
+            vars,
+            state: Mutex::new(State { sources, ..State::default() }),
+        })
     }
 
     /// The fence, unless it has fired or was lost.
@@ -132,7 +139,7 @@ impl Fenced {
             (Ok(()), None) => Ok(()),
         };
         if core.observer.is_on() {
-            core.observer.finished(self.number, result.as_ref().map(|()| ()));
+            core.observer.finished(self.number, result.as_ref().copied());
         }
         // First the vars, then the flag: who finds the flag set finds the poison.
         for var in &self.vars {

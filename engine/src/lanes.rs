@@ -5,12 +5,13 @@ mod pool;
 mod ranked;
 mod serial;
 mod shuffled;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod simulated;
+mod sleep;
 mod turns;
 
 pub use pool::Pool;
 pub use serial::Serial;
 pub use shuffled::Shuffled;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub use simulated::{SimDevice, SimEvent, SimQueue};

@@ -7,8 +7,8 @@
 mod access;
 mod bounds;
 mod builder;
-pub mod conformance;
 mod cancel;
+pub mod conformance;
 mod data;
 mod dice;
 mod engine;
@@ -42,7 +42,7 @@ pub use fence::{Fence, Signal};
 pub use idle::IdleFuture;
 pub use lane::Lane;
 pub use lanes::{Pool, Serial, Shuffled};
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub use lanes::{SimDevice, SimEvent, SimQueue};
 pub use name::Name;
 pub use observe::{Ending, Event, EventKind, Release, Role, TaskNumber, Trace, Watch, WatchOptions};

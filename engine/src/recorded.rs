@@ -15,20 +15,23 @@ use crate::name::Name;
 use crate::node::{Call, Header, Node, PortBody, SlotRef, TaskRef};
 use crate::observe::{Release, Role, TaskNumber};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, lock};
-use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, hand_on, look, mark, mark_issued, panic_message};
 use crate::task::finish as finish_task;
+use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, hand_on, look, mark, mark_issued, panic_message};
 use crate::var::{OrderedGuard, Var, VarPin, VarState};
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr::NonNull;
 
+type SyncFn = Box<dyn Fn(&TaskCtx<'_>) -> Result<(), BoxError> + Send + Sync>;
+type AsyncFn = Box<dyn Fn(&TaskCtx<'_>, Completion) + Send + Sync>;
+
 /// What a recorded task does each time.
 pub(crate) enum RecordedBody {
     /// Done when it returns.
-    Sync(Box<dyn Fn(&TaskCtx<'_>) -> Result<(), BoxError> + Send + Sync>),
+    Sync(SyncFn),
     /// Done when its token is used.
-    Async(Box<dyn Fn(&TaskCtx<'_>, Completion) + Send + Sync>),
+    Async(AsyncFn),
 }
 
 impl RecordedBody {
@@ -156,6 +159,8 @@ pub(crate) struct Plan {
     /// The run that has begun and not ended. Written where the gate is granted and where the run ends, which never happen side by
     /// side; read by the run's tasks and by walks that know one of them to be unfinished.
     current: UnsafeCell<Option<NonNull<Run>>>,
+    /// Boxed, since the tasks of a run point to it.
+    #[expect(clippy::vec_box)]
     spare: Mutex<Vec<Box<Run>>>,
     /// Whether a var may be poisoned or fenced. Set before the tasks that it concerns are let go.
     troubled: AtomicBool,
@@ -242,7 +247,11 @@ impl Plan {
             name: parts.name,
             counters: specs.iter().map(|t| AtomicU32::new(t.waits)).collect(),
             task_accesses: specs.iter().map(|t| t.accesses.clone()).collect(),
-            tasks: specs.into_iter().enumerate().map(|(i, spec)| RecordedTask::new(core, weak.as_ptr(), i, spec)).collect(),
+            tasks: specs
+                .into_iter()
+                .enumerate()
+                .map(|(i, spec)| RecordedTask::new(core, weak.as_ptr(), i, spec))
+                .collect(),
             edges: parts.edges.into(),
             releases: parts.releases.into(),
             port_users: parts.ports.iter().map(|p| AtomicU32::new(p.lasts)).collect(),
@@ -509,7 +518,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
     if plan.is_troubled() {
         match look(task, plan.accesses(recorded)) {
             Entry::Free => {}
-            Entry::Poisoned(failure) => return end(task, Err(failure.through(task.id())), scratch),
+            Entry::Poisoned(failure) => return end(task, Err(&failure.through(task.id())), scratch),
             Entry::Held => return,
         }
     }
@@ -549,18 +558,18 @@ pub(crate) fn finish(task: TaskRef, result: Result<(), Cause>, scratch: &mut Scr
         unsafe { task.core().as_ref() }.note_failure(&failure);
         failure
     });
-    end(task, result, scratch);
+    end(task, result.as_ref().copied(), scratch);
 }
 
-pub(crate) fn end(task: TaskRef, result: Result<(), Failure>, scratch: &mut Scratch) {
+pub(crate) fn end(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
     // SAFETY: it is not done, so its run has not ended.
     let (recorded, plan) = unsafe { recorded(task) };
     let core = task.core();
     if result.is_err() || plan.is_troubled() {
-        leave_marks(plan, recorded, result.as_ref().map(|()| ()));
+        leave_marks(plan, recorded, result);
     }
     if scratch.is_observed {
-        plan.core.observer.finished(task.number(), result.as_ref().map(|()| ()));
+        plan.core.observer.finished(task.number(), result);
     }
     release(plan, recorded, task, scratch);
     // SAFETY: the core outlives the count of this task.

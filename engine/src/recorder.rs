@@ -177,7 +177,9 @@ impl Recorder {
             let place = *self.places.entry(address).or_insert(self.vars.len());
             if place == self.vars.len() {
                 if var.state().is_inside() && !self.inside.iter().any(|v| v.0.state_ptr() == var.state_ptr()) {
-                    return self.misuse(|| format!("{} names var {}, which is inside another schedule", told(), var.state().id()));
+                    return self.misuse(|| {
+                        format!("{} names var {}, which is inside another schedule", told(), var.state().id())
+                    });
                 }
                 self.vars.push(Uses::new(var));
             }
@@ -196,7 +198,8 @@ impl Recorder {
         const SHORT: usize = 8;
         if (2..=SHORT).contains(&before.len()) {
             let all = before.clone();
-            let is_implied = |b: u32| all.iter().any(|a| self.tasks[*a as usize].before.iter().take(SHORT).any(|x| *x == b));
+            let is_implied =
+                |b: u32| all.iter().any(|a| self.tasks[*a as usize].before.iter().take(SHORT).any(|x| *x == b));
             before.retain(|b| !is_implied(*b));
         }
     }
@@ -210,7 +213,8 @@ impl Recorder {
         if let Some(reason) = self.misuse {
             return Err(Error::Schedule { schedule: self.name, reason });
         }
-        let too_large = |what: &str| Error::Schedule { schedule: self.name.clone(), reason: format!("it has too many {what}") };
+        let too_large =
+            |what: &str| Error::Schedule { schedule: self.name.clone(), reason: format!("it has too many {what}") };
         let n = self.tasks.len();
         let mut outside: Vec<&Uses> = self.vars.iter().filter(|uses| !uses.var.state().is_inside()).collect();
         outside.sort_unstable_by_key(|uses| uses.var.state().id());
@@ -220,7 +224,8 @@ impl Recorder {
         let firsts = || outside.iter().map(|uses| &uses.firsts).chain([&gate_firsts]);
         firsts().flatten().for_each(|t| waits[*t as usize] += 1);
 
-        let edges = |(to, task): (usize, &'_ Recorded)| task.before.iter().map(move |b| (*b, to as u32)).collect::<Vec<_>>();
+        let edges =
+            |(to, task): (usize, &'_ Recorded)| task.before.iter().map(move |b| (*b, to as u32)).collect::<Vec<_>>();
         let (mut successors, followers) = by_first(n, self.tasks.iter().enumerate().flat_map(edges).collect())
             .ok_or_else(|| too_large("dependencies"))?;
         let lasts = outside.iter().enumerate().flat_map(|(port, uses)| uses.lasts().map(move |t| (t, port as u32)));

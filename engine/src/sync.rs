@@ -1,25 +1,47 @@
-//! The one door to atomics, locks and threads. Under `cfg(loom)` the same names come from loom, so that the protocols
-//! built on them can be model-checked.
+//! The one door to atomics, locks, threads and clocks. Under `cfg(loom)` and `cfg(shuttle)` the same names come from those
+//! checkers, so that the protocols built on them can be model-checked.
 #![expect(unsafe_code, reason = "a lock hands out what it guards")]
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod imp {
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
-    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
-    pub(crate) use std::thread::yield_now;
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    pub(crate) use std::thread::{self, JoinHandle, yield_now};
     pub(crate) use std::thread_local;
+
+    pub(crate) fn has_ended(thread: &JoinHandle<()>) -> bool {
+        thread.is_finished()
+    }
 }
 
 #[cfg(loom)]
 mod imp {
     pub(crate) use loom::cell::UnsafeCell as CheckedCell;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
-    pub(crate) use loom::thread::yield_now;
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    pub(crate) use loom::thread::{self, JoinHandle, yield_now};
     pub(crate) use loom::thread_local;
+
     pub(crate) fn spin_loop() {
         yield_now();
+    }
+
+    pub(crate) fn has_ended(_: &JoinHandle<()>) -> bool {
+        false
+    }
+}
+
+#[cfg(shuttle)]
+mod imp {
+    pub(crate) use shuttle::hint::spin_loop;
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    pub(crate) use shuttle::thread::{self, JoinHandle, yield_now};
+    pub(crate) use shuttle::thread_local;
+
+    pub(crate) fn has_ended(_: &JoinHandle<()>) -> bool {
+        false
     }
 }
 
@@ -29,6 +51,20 @@ pub(crate) use std::sync::Arc;
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+/// How many rounds of something that is repeated only to save time: `usually`, or few where each is a step to model.
+pub(crate) const fn rounds(usually: u32) -> u32 {
+    if cfg!(any(loom, shuttle)) { 2 } else { usually }
+}
+
+/// Stands between a SeqCst read-modify-write and a SeqCst load of something else, which the language orders. Loom orders
+/// by SeqCst fences only, so it gets one.
+#[inline]
+pub(crate) fn fence_for_loom() {
+    #[cfg(loom)]
+    fence(Ordering::SeqCst);
+}
 
 /// A cell whose uses loom checks for races.
 #[cfg(not(loom))]
@@ -60,14 +96,74 @@ pub(crate) fn wait<'a, T>(cv: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<
     cv.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Waits on a condition variable for at most `time`; tells whether the time ran out.
+/// Locks for reading, ignoring lock poisoning (see [`lock`]).
+pub(crate) fn read<T>(l: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    l.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Locks for writing, ignoring lock poisoning (see [`lock`]).
+pub(crate) fn write<T>(l: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    l.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Waits on a condition variable for at most `time`; tells whether the time ran out. The guard is of `m`.
+#[cfg(not(shuttle))]
 pub(crate) fn wait_for<'a, T>(
     cv: &Condvar,
+    _m: &'a Mutex<T>,
     guard: MutexGuard<'a, T>,
-    time: std::time::Duration,
+    time: Duration,
 ) -> (MutexGuard<'a, T>, bool) {
     let (guard, result) = cv.wait_timeout(guard, time).unwrap_or_else(std::sync::PoisonError::into_inner);
     (guard, result.timed_out())
+}
+
+/// As above. Shuttle's condition variables never time out, so here the time always runs out, and soon: whoever waits like
+/// this looks again and again.
+#[cfg(shuttle)]
+pub(crate) fn wait_for<'a, T>(
+    _cv: &Condvar,
+    m: &'a Mutex<T>,
+    guard: MutexGuard<'a, T>,
+    _time: Duration,
+) -> (MutexGuard<'a, T>, bool) {
+    drop(guard);
+    yield_now();
+    (lock(m), true)
+}
+
+/// Measures how long things take.
+#[cfg(not(shuttle))]
+pub(crate) struct StopWatch(std::time::Instant);
+
+#[cfg(not(shuttle))]
+impl StopWatch {
+    pub(crate) fn start() -> Self {
+        StopWatch(std::time::Instant::now())
+    }
+
+    /// The time since the start or the last call.
+    pub(crate) fn lap(&mut self) -> Duration {
+        let before = std::mem::replace(self, Self::start());
+        self.0 - before.0
+    }
+}
+
+/// As above, with times made up by the checker: a real clock would make runs that cannot be repeated.
+#[cfg(shuttle)]
+pub(crate) struct StopWatch;
+
+#[cfg(shuttle)]
+impl StopWatch {
+    pub(crate) fn start() -> Self {
+        StopWatch
+    }
+
+    pub(crate) fn lap(&mut self) -> Duration {
+        use shuttle::rand::Rng;
+        let short = shuttle::rand::thread_rng().gen_bool(0.97);
+        Duration::from_nanos(if short { 100 } else { 100_000 })
+    }
 }
 
 /// A value on cache lines of its own.

@@ -482,7 +482,7 @@ fn give_up(core: &Core, task: TaskRef, scratch: &mut Scratch) {
     match (task.call(), met) {
         (_, Entry::Held) => {}
         (Call::Recorded, Entry::Free) => recorded::finish(task, Err(cause), scratch),
-        (Call::Recorded, Entry::Poisoned(failure)) => recorded::end(task, Err(failure.through(task.id())), scratch),
+        (Call::Recorded, Entry::Poisoned(failure)) => recorded::end(task, Err(&failure.through(task.id())), scratch),
         (_, Entry::Free) => fail(task, cause, scratch),
         (_, Entry::Poisoned(failure)) => finish(task, Err(&failure.through(task.id())), scratch),
     }

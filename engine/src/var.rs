@@ -106,7 +106,7 @@ impl Size {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<VarState>() == 64, "a var is one cache line");
 
 impl VarState {
@@ -129,6 +129,7 @@ impl VarState {
         &self.core
     }
 
+    /// Its number in the engine. Who locks several vars locks them in this order.
     pub(crate) fn id(&self) -> usize {
         self.id.load(Ordering::Relaxed) >> 1
     }
@@ -193,8 +194,11 @@ impl VarState {
         // SAFETY: null or a box, which only the holder of the lock touches.
         let mut trouble = if at.is_null() { Box::default() } else { unsafe { Box::from_raw(at) } };
         change(&mut trouble);
-        let (keep, rest) =
-            if trouble.poison.is_none() && trouble.fences.is_empty() { (None, Some(trouble)) } else { (Some(trouble), None) };
+        let (keep, rest) = if trouble.poison.is_none() && trouble.fences.is_empty() {
+            (None, Some(trouble))
+        } else {
+            (Some(trouble), None)
+        };
         self.trouble.store(keep.map_or(ptr::null_mut(), Box::into_raw), Ordering::Relaxed);
         rest
     }

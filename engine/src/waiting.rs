@@ -103,7 +103,7 @@ impl Probe {
                 continue;
             };
             let late;
-            (state, late) = wait_for(&self.mail.arrived, state, patience);
+            (state, late) = wait_for(&self.mail.arrived, &self.mail.state, state, patience);
             if late && state.answer.is_none() {
                 drop(state);
                 patience = (patience * 2).min(LAST_LOOK);
@@ -148,7 +148,7 @@ impl Probe {
     /// Fails if the wait of `task` can never end. One wait of a cycle is told; without it the others can end.
     fn check_cycle(&self, task: TaskRef) -> Result<(), Error> {
         let mut blocked = lock(&self.core.blocked);
-        let mut walk = Walk { blocked: &blocked, held: HashMap::new() };
+        let mut walk = Walk { blocked: &blocked, held: Vec::new(), places: HashMap::new() };
         let Some(text) = walk.find_cycle(task, self.task) else { return Ok(()) };
         drop(walk);
         if self.answer().is_some() {
@@ -179,7 +179,9 @@ impl<F: Fn()> Drop for OnLeaving<F> {
 /// Since locks are taken in no order here, one that is not free soon ends the walk: there will be another.
 struct Walk<'a> {
     blocked: &'a [Blocked],
-    held: HashMap<NonNull<VarState>, OrderedGuard<'a>>,
+    held: Vec<OrderedGuard<'a>>,
+    /// Where in `held` the lock of a var is.
+    places: HashMap<NonNull<VarState>, usize>,
 }
 
 impl Walk<'_> {
@@ -230,16 +232,18 @@ impl Walk<'_> {
 
     fn hold(&mut self, var: NonNull<VarState>) -> Option<&Ordered> {
         const TRIES: usize = 10_000;
-        match self.held.entry(var) {
-            Entry::Occupied(held) => Some(held.into_mut()),
+        let place = match self.places.entry(var) {
+            Entry::Occupied(place) => *place.get(),
             Entry::Vacant(free) => {
                 // SAFETY: a living task names the var, which therefore lives; as long as the lock is held, that task
                 // cannot finish this access. The guard is dropped with the walk.
                 let state = unsafe { var.as_ref() };
                 let guard = (0..TRIES).find_map(|_| state.try_lock())?;
-                Some(free.insert(guard))
+                self.held.push(guard);
+                *free.insert(self.held.len() - 1)
             }
-        }
+        };
+        Some(&self.held[place])
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use support::{Act, Step, deadline, programs};
 use varflow_engine::{
-    Cause, Completion, Ending, Engine, Error, Event, EventKind, LaneHandle, Mode, OnDrop, Release, Role, Serial, TaskNumber,
-    Trace, Var, WatchOptions,
+    Cause, Completion, Ending, Engine, Error, Event, EventKind, LaneHandle, Mode, OnDrop, Release, Role, Serial,
+    TaskNumber, Trace, Var, WatchOptions,
 };
 
 fn pool(n: usize) -> Engine {

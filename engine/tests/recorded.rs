@@ -89,7 +89,11 @@ fn a_run_starts_with_the_vars_that_are_free() {
         let (done, ran) = channel();
         let done = std::sync::Mutex::new(done);
         let inside = recorder.var();
-        engine.raw("layer 1").read(&first).write(&inside).record(&mut recorder, move |_| done.lock().unwrap().send(()).unwrap());
+        engine
+            .raw("layer 1")
+            .read(&first)
+            .write(&inside)
+            .record(&mut recorder, move |_| done.lock().unwrap().send(()).unwrap());
         engine.raw("layer 2").read(&late).read(&inside).write(&out).record(&mut recorder, |_| ());
         let forward = recorder.finish().unwrap();
         forward.submit();
@@ -120,7 +124,8 @@ fn a_failure_poisons_what_comes_after_and_the_next_run_heals() {
             for e in [step.wait().unwrap_err(), out.wait().unwrap_err()] {
                 assert_eq!(e.failure().unwrap().task().name.as_str(), "load");
             }
-            let skipped: Vec<_> = out.wait().unwrap_err().failure().unwrap().skipped().map(|t| t.name.to_string()).collect();
+            let skipped: Vec<_> =
+                out.wait().unwrap_err().failure().unwrap().skipped().map(|t| t.name.to_string()).collect();
             assert_eq!(skipped, ["scale"]);
             other.wait().unwrap();
             step.submit();
@@ -164,7 +169,10 @@ fn inside_vars_are_the_schedules_own() {
         let mut two = engine.recorder("two");
         engine.raw("t").write(&mine).record(&mut two, |_| ());
         let text = two.finish().unwrap_err().to_string();
-        assert!(text.contains("\"two\"") && text.contains("inside another schedule") && text.contains("recorded.rs:"), "{text}");
+        assert!(
+            text.contains("\"two\"") && text.contains("inside another schedule") && text.contains("recorded.rs:"),
+            "{text}"
+        );
         let mut late = engine.recorder("late");
         engine.raw("t").write(&out).record(&mut late, |_| ());
         late.keep_inside(&out);

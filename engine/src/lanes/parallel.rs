@@ -1,7 +1,7 @@
 //! A loop whose iterations idle workers share.
 #![expect(unsafe_code, reason = "lends a borrowed closure to other threads for as long as the caller waits")]
 
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, lock, spin_loop, yield_now};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -49,9 +49,9 @@ impl SharedLoop {
         while shared.left.load(Ordering::Acquire) > 0 {
             spins += 1;
             if spins < 1000 {
-                std::hint::spin_loop();
+                spin_loop();
             } else {
-                std::thread::yield_now();
+                yield_now();
             }
         }
         let panic = lock(&shared.panic).take();

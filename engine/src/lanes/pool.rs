@@ -2,31 +2,33 @@
 
 use super::parallel::SharedLoop;
 use super::ranked::Ranked;
+use super::sleep::{Progress, Sleep, View};
 use crate::engine::Core;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::node::{Inbox, TaskRef};
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, Padded, fence, lock, wait, wait_for};
+use crate::sync::{
+    Arc, AtomicUsize, JoinHandle, Mutex, Ordering, Padded, RwLock, StopWatch, fence, has_ended, lock, read, rounds,
+    spin_loop, thread, thread_local, write, yield_now,
+};
 use crate::task::{ReadyTask, Scratch, hand_over, run};
 use crossbeam_deque::{Steal, Stealer, Worker as Queue};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::RwLock;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// At most this many threads of one pool, those blocked in waits included.
 const MAX_THREADS: usize = 512;
 /// How often an idle worker looks for work before it sleeps.
-const LOOKS: u32 = 400;
+const LOOKS: u32 = rounds(400);
+/// How many spins lie between two looks.
+const SPINS: u32 = rounds(16);
 /// A worker wakes another when the tasks in its queue will take longer than this: about what waking costs.
 const WORTH_WAKING: Duration = Duration::from_micros(20);
 /// Tasks that take less than this are left to the workers that are awake.
 const SHORT: Duration = Duration::from_micros(2);
 /// How often a worker looks at the clock, in tasks.
-const CLOCK_TASKS: u32 = 16;
-/// How often one sleeper looks whether the others are stuck in long tasks that nobody foresaw.
-const WATCH: Duration = Duration::from_micros(500);
+const CLOCK_TASKS: u32 = rounds(16);
 /// As many tasks run straight after the one that released them, before others get their turn.
 const MAX_STREAK: u32 = 64;
 
@@ -51,16 +53,7 @@ struct Shared {
     ranked: Ranked,
     loops: Mutex<Vec<Arc<SharedLoop>>>,
     loops_len: AtomicUsize,
-    /// Workers asleep; changed under `sleep.0`.
-    sleepers: Padded<AtomicUsize>,
-    sleep: (Mutex<()>, Condvar),
-    /// Whether one of the sleepers keeps watch.
-    watched: AtomicBool,
-    /// Whether tasks have been short of late.
-    short: AtomicBool,
-    stopping: AtomicBool,
-    /// Threads that are not blocked; above `width` some retire.
-    active: AtomicUsize,
+    sleep: Sleep,
     /// Threads in all, and the next worker's number.
     alive: AtomicUsize,
     next_worker: AtomicUsize,
@@ -82,7 +75,8 @@ struct Local {
 
 thread_local! {
     /// The queue of the worker that this thread is.
-    static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+    #[allow(clippy::missing_const_for_thread_local)] // loom's threads know no constants
+    static LOCAL: RefCell<Option<Rc<Local>>> = RefCell::new(None);
 }
 
 impl Pool {
@@ -99,12 +93,7 @@ impl Pool {
             ranked: Ranked::default(),
             loops: Mutex::new(Vec::new()),
             loops_len: AtomicUsize::new(0),
-            sleepers: Padded::default(),
-            sleep: (Mutex::new(()), Condvar::new()),
-            watched: AtomicBool::new(false),
-            short: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
-            active: AtomicUsize::new(0),
+            sleep: Sleep::default(),
             alive: AtomicUsize::new(0),
             next_worker: AtomicUsize::new(0),
         });
@@ -118,19 +107,19 @@ impl Pool {
     fn spawn(&self) -> Result<(), Error> {
         let shared = self.shared.clone();
         let number = shared.next_worker.fetch_add(1, Ordering::Relaxed);
-        shared.active.fetch_add(1, Ordering::Relaxed);
+        shared.sleep.join();
         shared.alive.fetch_add(1, Ordering::Relaxed);
-        let builder = std::thread::Builder::new().name(format!("{}-{number}", shared.name));
+        let builder = thread::Builder::new().name(format!("{}-{number}", shared.name));
         let spawned = builder.spawn(move || Worker::new(&shared, number).work());
         match spawned {
             Ok(thread) => {
                 let mut threads = lock(&self.threads);
-                threads.retain(|t| !t.is_finished());
+                threads.retain(|t| !has_ended(t));
                 threads.push(thread);
                 Ok(())
             }
             Err(e) => {
-                self.shared.active.fetch_sub(1, Ordering::Relaxed);
+                self.shared.sleep.leave();
                 self.shared.alive.fetch_sub(1, Ordering::Relaxed);
                 Err(Error::Lane { lane: self.shared.name.clone(), reason: format!("no thread: {e}") })
             }
@@ -153,20 +142,22 @@ impl Lane for Pool {
         let Some(task) = task.into_task() else { return };
         if task.priority() != 0 {
             shared.ranked.push(task);
-            fence(Ordering::SeqCst);
+            shared.sleep.submitted();
             return shared.handed_over();
         }
-        let own = LOCAL.with_borrow(|l| l.clone().filter(|l| l.pool == shared.address()));
+        let own = LOCAL.with(|l| l.borrow().clone().filter(|l| l.pool == shared.address()));
         match own {
             Some(local) => {
                 local.queue.push(task);
-                if !shared.short.load(Ordering::Relaxed) {
-                    fence(Ordering::SeqCst);
-                    shared.submitted();
+                if shared.sleep.is_short() {
+                    shared.sleep.submitted_by_worker();
+                } else {
+                    shared.sleep.submitted();
                 }
             }
             None => {
                 shared.inbox.push(task);
+                shared.sleep.submitted_seq_cst();
                 shared.handed_over();
             }
         }
@@ -183,10 +174,7 @@ impl Lane for Pool {
             |it| {
                 lock(&shared.loops).push(it.clone());
                 shared.loops_len.fetch_add(1, Ordering::Relaxed);
-                fence(Ordering::SeqCst);
-                if shared.sleepers.load(Ordering::Relaxed) > 0 {
-                    shared.wake(n - 1);
-                }
+                shared.sleep.submitted_for(n - 1);
             },
             |it| {
                 let mut loops = lock(&shared.loops);
@@ -204,28 +192,24 @@ impl Lane for Pool {
             return Err(Error::TooManyWaits { lane: shared.name.clone(), waiting: alive, limit: MAX_THREADS });
         }
         // First make room: a thread that finds no room retires.
-        shared.active.fetch_sub(1, Ordering::Relaxed);
-        self.spawn().inspect_err(|_| {
-            shared.active.fetch_add(1, Ordering::Relaxed);
-        })
+        shared.sleep.leave();
+        self.spawn().inspect_err(|_| shared.sleep.join())
     }
 
     fn end_block(&self) {
-        self.shared.active.fetch_add(1, Ordering::Relaxed);
+        self.shared.sleep.join();
     }
 
     fn shutdown(&self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
-        self.shared.wake(usize::MAX);
+        self.shared.sleep.stop();
         // A task that runs may wait for one that will not: that one must go before the threads are awaited.
         self.shared.give_up_queued();
-        let own = std::thread::current().id();
+        let own = thread::current().id();
         // Not joined under the lock: a thread that is about to block starts another, which takes it.
         let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads.into_iter().filter(|t| t.thread().id() != own) {
             let _ = thread.join();
         }
-        self.shared.give_up();
     }
 }
 
@@ -240,14 +224,13 @@ impl Shared {
         std::ptr::from_ref(self) as usize
     }
 
-    /// As `submitted`, for a task that no worker may come to any more.
+    /// Called after a task was handed over that no worker may come to any more.
     ///
-    /// Either this sees `stopping`, or who sets it sees the task: both sides write, then read, with SeqCst between. The
+    /// Either this sees that the pool stops, or who stops it sees the task: both sides write, then read, with SeqCst between. The
     /// queue of a worker needs no such look: the worker itself empties it when it stops.
     #[inline]
     fn handed_over(&self) {
-        self.submitted();
-        if self.stopping.load(Ordering::SeqCst) {
+        if self.sleep.is_stopping_seq_cst() {
             self.give_up_queued();
         }
     }
@@ -258,7 +241,7 @@ impl Shared {
         fence(Ordering::SeqCst); // partner: `handed_over`
         let mut queued: Vec<TaskRef> = self.inbox.take().collect();
         queued.extend(std::iter::from_fn(|| self.ranked.take(true).or_else(|| self.ranked.take(false))));
-        for worker in self.workers().iter() {
+        for worker in read(&self.workers).iter() {
             loop {
                 match worker.queue.steal() {
                     Steal::Success(task) => queued.push(task),
@@ -270,107 +253,31 @@ impl Shared {
         queued.into_iter().for_each(|task| drop(ReadyTask::from_task(task)));
     }
 
-    /// Called after work was made visible, by a SeqCst operation or before a SeqCst fence. Wakes a worker if none is
-    /// awake, or if tasks take long enough that another is worth it.
-    ///
-    /// Either this sees the sleeper's count, or the sleeper's last look sees the work: both sides write, then read, with
-    /// SeqCst between. In the same way, either this sees that the pool stops, or `shutdown` sees the work.
-    #[inline]
-    fn submitted(&self) {
-        if self.stopping.load(Ordering::SeqCst) {
-            return self.give_up();
+    /// A loop that has iterations to claim.
+    fn open_loop(&self) -> Option<Arc<SharedLoop>> {
+        if self.loops_len.load(Ordering::Relaxed) == 0 {
+            return None;
         }
-        let sleepers = self.sleepers.load(Ordering::SeqCst);
-        if sleepers > 0 && (!self.short.load(Ordering::Relaxed) || sleepers >= self.active.load(Ordering::Relaxed)) {
-            self.wake(1);
-        }
-    }
-
-    /// Drops all tasks that no worker will come to, since the pool stops. A worker that leaves hands its own over first.
-    #[cold]
-    fn give_up(&self) {
-        // See `submitted`.
-        fence(Ordering::SeqCst);
-        self.inbox.take().for_each(|task| drop(ReadyTask::from_task(task)));
-        while let Some(task) = self.ranked.take(true).or_else(|| self.ranked.take(false)) {
-            drop(ReadyTask::from_task(task));
-        }
-    }
-
-    #[cold]
-    fn wake(&self, n: usize) {
-        let _guard = lock(&self.sleep.0);
-        if n == 1 { self.sleep.1.notify_one() } else { self.sleep.1.notify_all() }
-    }
-
-    fn workers(&self) -> std::sync::RwLockReadGuard<'_, Vec<Public>> {
-        self.workers.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn has_work(&self) -> bool {
-        !self.inbox.is_empty()
-            || !self.ranked.is_empty()
-            || self.loops_len.load(Ordering::Relaxed) > 0
-            || self.workers().iter().any(|w| !w.queue.is_empty())
+        lock(&self.loops).iter().find(|l| !l.is_spent()).cloned()
     }
 
     fn help_loop(&self) -> bool {
-        if self.loops_len.load(Ordering::Relaxed) == 0 {
-            return false;
-        }
-        let found = lock(&self.loops).iter().find(|l| !l.is_spent()).cloned();
-        found.inspect(|l| l.help()).is_some()
+        self.open_loop().inspect(|l| l.help()).is_some()
+    }
+}
+
+impl View for Shared {
+    fn has_work(&self) -> bool {
+        !self.inbox.is_empty()
+            || !self.ranked.is_empty()
+            || self.open_loop().is_some()
+            || read(&self.workers).iter().any(|w| !w.queue.is_empty())
     }
 
-    /// Takes this thread out of the pool if there are more than the pool needs.
-    fn retires(&self) -> bool {
-        let mut active = self.active.load(Ordering::Relaxed);
-        while active > self.width {
-            match self.active.compare_exchange_weak(active, active - 1, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(now) => active = now,
-            }
-        }
-        false
-    }
-
-    /// Sleeps until woken. One of the sleepers keeps watch while others are awake.
-    fn sleep(&self) {
-        let mut guard = lock(&self.sleep.0);
-        self.sleepers.fetch_add(1, Ordering::SeqCst);
-        // See `submitted`.
-        fence(Ordering::SeqCst);
-        if !self.has_work() && !self.stopping.load(Ordering::SeqCst) {
-            let others_awake = || self.sleepers.load(Ordering::Relaxed) < self.active.load(Ordering::Relaxed);
-            if others_awake() && !self.watched.swap(true, Ordering::Relaxed) {
-                let mut seen = self.progress();
-                while others_awake() {
-                    let late;
-                    (guard, late) = wait_for(&self.sleep.1, guard, WATCH);
-                    let now = self.progress();
-                    if !late || self.is_stuck(&seen, &now) {
-                        break;
-                    }
-                    seen = now;
-                }
-                self.watched.store(false, Ordering::Relaxed);
-            } else {
-                guard = wait(&self.sleep.1, guard);
-            }
-        }
-        self.sleepers.fetch_sub(1, Ordering::Relaxed);
-        drop(guard);
-    }
-
-    fn progress(&self) -> Vec<(usize, usize)> {
-        self.workers().iter().map(|w| (w.number, w.ran.load(Ordering::Relaxed))).collect()
-    }
-
-    /// Whether there is work that the workers awake do not come to: they have run few tasks between two looks.
-    fn is_stuck(&self, before: &[(usize, usize)], now: &[(usize, usize)]) -> bool {
-        const FEW: usize = 8;
-        let ran = |all: &[(usize, usize)]| all.iter().fold(0_usize, |n, (_, ran)| n.wrapping_add(*ran));
-        self.has_work() && (before.len() != now.len() || ran(now).wrapping_sub(ran(before)) < FEW)
+    fn progress(&self) -> Progress {
+        let workers = read(&self.workers);
+        let ran = workers.iter().fold(0_usize, |n, w| n.wrapping_add(w.ran.load(Ordering::Relaxed)));
+        Progress { workers: workers.len(), ran }
     }
 }
 
@@ -387,7 +294,7 @@ struct Worker<'a> {
     next: Option<TaskRef>,
     streak: u32,
     /// When the clock was last looked at, how many tasks ran since, and what a task took of late.
-    since: Instant,
+    watch: StopWatch,
     tasks: u32,
     task_time: Duration,
 }
@@ -397,8 +304,8 @@ impl<'a> Worker<'a> {
         let local = Rc::new(Local { pool: shared.address(), queue: Queue::new_fifo() });
         let ran = Arc::new(Padded(AtomicUsize::new(0)));
         let public = Public { number, queue: local.queue.stealer(), ran: ran.clone() };
-        shared.workers.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(public);
-        LOCAL.set(Some(local.clone()));
+        write(&shared.workers).push(public);
+        LOCAL.with(|l| l.replace(Some(local.clone())));
         Worker {
             shared,
             number,
@@ -408,7 +315,7 @@ impl<'a> Worker<'a> {
             core: None,
             next: None,
             streak: 0,
-            since: Instant::now(),
+            watch: StopWatch::start(),
             tasks: 0,
             task_time: WORTH_WAKING,
         }
@@ -416,13 +323,14 @@ impl<'a> Worker<'a> {
 
     fn work(mut self) {
         let mut looks = 0;
-        while !self.shared.stopping.load(Ordering::Relaxed) && (self.next.is_some() || !self.shared.retires()) {
+        while !self.shared.sleep.is_stopping() && (self.next.is_some() || !self.shared.sleep.retires(self.shared.width))
+        {
             if self.shared.help_loop() {
                 looks = 0;
             } else if let Some(task) = self.find() {
                 if looks > 0 {
                     looks = 0;
-                    (self.since, self.tasks) = (Instant::now(), 0);
+                    (self.watch, self.tasks) = (StopWatch::start(), 0);
                 }
                 self.run(task);
             } else {
@@ -431,12 +339,12 @@ impl<'a> Worker<'a> {
                 }
                 looks += 1;
                 if looks > LOOKS {
-                    self.shared.sleep();
+                    self.shared.sleep.sleep(&**self.shared);
                     looks = 1;
                 } else if looks % 16 == 0 {
-                    std::thread::yield_now();
+                    yield_now();
                 } else {
-                    (0..16).for_each(|_| std::hint::spin_loop());
+                    (0..SPINS).for_each(|_| spin_loop());
                 }
             }
         }
@@ -453,14 +361,13 @@ impl<'a> Worker<'a> {
 
     fn leave(mut self) {
         self.out_of_work();
-        LOCAL.set(None);
-        let mut workers = self.shared.workers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        workers.retain(|w| w.number != self.number);
-        drop(workers);
+        LOCAL.with(|l| l.replace(None));
+        write(&self.shared.workers).retain(|w| w.number != self.number);
         while let Some(task) = self.next.take().or_else(|| self.local.queue.pop()) {
             self.shared.inbox.push(task);
         }
         self.shared.alive.fetch_sub(1, Ordering::Relaxed);
+        self.shared.sleep.submitted();
         self.shared.handed_over();
     }
 
@@ -479,12 +386,12 @@ impl<'a> Worker<'a> {
                 self.hand_over(task);
             } else if task.priority() != 0 {
                 self.shared.ranked.push(task);
-                fence(Ordering::SeqCst);
-                self.shared.submitted();
+                self.shared.sleep.submitted();
             } else if self.next.is_none() && self.streak < MAX_STREAK {
                 self.next = Some(task);
             } else {
                 self.local.queue.push(task);
+                self.shared.sleep.submitted_by_worker();
             }
         }
         self.tasks += 1;
@@ -510,25 +417,22 @@ impl<'a> Worker<'a> {
 
     #[cold]
     fn look_at_clock(&mut self) {
-        let now = Instant::now();
-        let each = (now - self.since) / self.tasks;
+        let each = self.watch.lap() / self.tasks;
         self.task_time = (self.task_time * 3 + each) / 4;
-        (self.since, self.tasks) = (now, 0);
-        let short = self.task_time < SHORT;
-        if self.shared.short.load(Ordering::Relaxed) != short {
-            self.shared.short.store(short, Ordering::Relaxed);
-        }
+        self.tasks = 0;
+        self.shared.sleep.set_short(self.task_time < SHORT);
         self.share();
     }
 
     /// Wakes another worker if there is one and what is queued here is worth it.
     #[inline]
     fn share(&self) {
-        if self.shared.sleepers.load(Ordering::Relaxed) > 0 {
+        let sleep = &self.shared.sleep;
+        if sleep.is_anyone_asleep() {
             let queued = u32::try_from(self.local.queue.len()).unwrap_or(u32::MAX);
-            let unwatched = queued > 0 && !self.shared.watched.load(Ordering::Relaxed);
+            let unwatched = queued > 0 && !sleep.is_watched();
             if self.task_time.saturating_mul(queued) > WORTH_WAKING || unwatched {
-                self.shared.wake(1);
+                sleep.wake(1);
             }
         }
     }
@@ -549,12 +453,21 @@ impl<'a> Worker<'a> {
     fn find_elsewhere(&mut self) -> Option<TaskRef> {
         if !self.shared.inbox.is_empty() {
             self.shared.inbox.take().for_each(|task| self.local.queue.push(task));
-            self.share();
             if let Some(task) = self.local.queue.pop() {
+                self.share();
                 return Some(task);
             }
         }
-        for worker in self.shared.workers().iter().filter(|w| w.number != self.number) {
+        if let Some(task) = self.steal() {
+            // The lock of the workers is free again: waking takes another, under which sleepers take this one.
+            self.share();
+            return Some(task);
+        }
+        self.shared.ranked.take(false)
+    }
+
+    fn steal(&self) -> Option<TaskRef> {
+        for worker in read(&self.shared.workers).iter().filter(|w| w.number != self.number) {
             loop {
                 match worker.queue.steal_batch_and_pop(&self.local.queue) {
                     Steal::Success(task) => return Some(task),
@@ -563,6 +476,6 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        self.shared.ranked.take(false)
+        None
     }
 }

@@ -58,7 +58,12 @@ struct State {
 enum Item {
     /// Goes on when the event has fired.
     Wait(Arc<SimEvent>),
-    Work { latency: Duration, due: Option<Instant>, work: Work, event: Arc<SimEvent> },
+    Work {
+        latency: Duration,
+        due: Option<Instant>,
+        work: Work,
+        event: Arc<SimEvent>,
+    },
 }
 
 type Work = Box<dyn FnOnce() -> Result<(), BoxError> + Send>;
@@ -131,7 +136,8 @@ impl Device {
                 Ok((work, event)) => {
                     drop(state);
                     // A panic of the work is a failure of it, not of the device.
-                    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the work panicked".into()));
+                    let result =
+                        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the work panicked".into()));
                     lock(&self.state).done += 1;
                     event.fire(result);
                     state = lock(&self.state);
@@ -274,7 +280,7 @@ impl SimEvent {
     fn fire(&self, result: Result<(), BoxError>) {
         let (signals, devices) = {
             let mut state = lock(&self.0);
-            state.fired = Some(result.as_ref().map(|()| ()).map_err(ToString::to_string));
+            state.fired = Some(result.as_ref().copied().map_err(ToString::to_string));
             (std::mem::take(&mut state.signals), std::mem::take(&mut state.devices))
         };
         for device in devices {

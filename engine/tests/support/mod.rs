@@ -2,7 +2,11 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use proptest::prelude::*;
+#[cfg(shuttle)]
+use shuttle::thread::{spawn, yield_now};
 use std::sync::{Arc, RwLock, mpsc};
+#[cfg(not(shuttle))]
+use std::thread::{spawn, yield_now};
 use std::time::Duration;
 use varflow_engine::{Engine, Mode, Var};
 
@@ -152,7 +156,7 @@ impl Memory {
             }
         }
         if index.is_multiple_of(7) {
-            std::thread::yield_now();
+            yield_now();
         }
         for (nth, guard) in writers.iter_mut().enumerate() {
             **guard = value(index, nth, &seen);
@@ -172,7 +176,7 @@ impl Memory {
                     memory.apply(index, &accesses);
                     token.complete(Ok(()));
                 };
-                if elsewhere { drop(std::thread::spawn(finish)) } else { finish() }
+                if elsewhere { drop(spawn(finish)) } else { finish() }
             }),
             Act::Fail => task.run(|_| Err::<(), _>("told to fail")),
             Act::Panic => task.run(|_| -> () { std::panic::resume_unwind(Box::new("told to panic")) }),
