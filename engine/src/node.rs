@@ -47,6 +47,7 @@ pub(crate) struct Node {
 
 // A larger header would cost each task a cache line more. (Loom's atomics are larger.)
 #[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<Node>() == UNIT_BYTES);
 
 /// One access of a task.
