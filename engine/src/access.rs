@@ -87,6 +87,13 @@ impl<'a> AccessSet<'a> {
         found
     }
 
+    /// Leaves out what is beyond so many; tells how many there were if any was.
+    pub(crate) fn truncate(&mut self, most: usize) -> Option<usize> {
+        let n = self.vars.len();
+        self.vars.truncate(most);
+        (n > most).then_some(n)
+    }
+
     pub(crate) fn vars(&self) -> &[(NonNull<VarState>, Mode)] {
         &self.vars
     }

@@ -8,7 +8,7 @@ use crate::data::{Data, Fetch, Put, Read, Write};
 use crate::engine::{Engine, LaneHandle};
 use crate::error::{BoxError, Cause};
 use crate::name::Name;
-use crate::node::{AsyncBody, Body, Header, SyncBody, TaskRef};
+use crate::node::{AsyncBody, Body, Header, MAX_ACCESSES, SyncBody, TaskRef};
 use crate::recorded::RecordedBody;
 use crate::recorder::{Recorder, Task};
 use crate::sync::Arc;
@@ -187,7 +187,8 @@ impl<'a> RawTask<'a> {
     #[inline]
     pub(crate) fn push<B: Body>(self, body: B) {
         let core = &**self.engine.core();
-        if core.is_closed() || self.rare.as_ref().is_some_and(|rare| rare.misuse.is_some() || rare.inside) {
+        let misused = self.rare.as_ref().is_some_and(|rare| rare.misuse.is_some() || rare.inside);
+        if core.is_closed() || misused || self.accesses.vars().len() > MAX_ACCESSES {
             return self.refuse();
         }
         self.enter(body);
@@ -197,7 +198,9 @@ impl<'a> RawTask<'a> {
     fn refuse(mut self) {
         // A schedule's vars are its own: what is refused does not even poison them.
         let inside = self.accesses.drop_inside().map(|id| Cause::InsideVar(format!("var {id}")));
-        let cause = self.rare().misuse.take().or(inside).unwrap_or(Cause::ShutDown);
+        self.accesses.normalise();
+        let too_many = self.accesses.truncate(MAX_ACCESSES).map(Cause::TooManyVars);
+        let cause = self.rare().misuse.take().or(inside).or(too_many).unwrap_or(Cause::ShutDown);
         self.enter(cause);
     }
 

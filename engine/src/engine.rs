@@ -24,7 +24,7 @@ use std::sync::{OnceLock, Weak};
 use std::task::{Poll, Waker};
 
 /// The most lanes that an engine can have: a bit for each in `Core::removed`.
-const MAX_LANES: usize = 64;
+pub(crate) const MAX_LANES: usize = 64;
 /// A pusher that is this many tasks ahead of the workers lets them catch up.
 const FAR_AHEAD: usize = 4096;
 /// How often a pusher looks how far ahead it is, in tasks.

@@ -2,6 +2,7 @@
 
 use crate::cancel::Cancelled;
 use crate::name::Name;
+use crate::node::MAX_ACCESSES;
 use crate::observe::TaskNumber;
 use std::fmt;
 use std::panic::Location;
@@ -47,6 +48,8 @@ pub enum Cause {
     LaneRemoved(String),
     /// The task names a var, a lane or room of another engine.
     ForeignVar(String),
+    /// The task names this many vars, more than a task can.
+    TooManyVars(usize),
     /// The task names a var that only a recorded schedule may touch.
     InsideVar(String),
     /// The task names the same typed value twice, at least once for writing.
@@ -72,6 +75,7 @@ impl fmt::Display for Cause {
             Cause::LaneGaveUp(lane) => write!(f, "was given up by lane \"{lane}\" without being run"),
             Cause::LaneRemoved(lane) => write!(f, "needs lane \"{lane}\", which was removed"),
             Cause::ForeignVar(v) => write!(f, "names {v}, which belongs to another engine"),
+            Cause::TooManyVars(n) => write!(f, "names {n} vars, and a task can name at most {MAX_ACCESSES}"),
             Cause::InsideVar(v) => write!(f, "names {v}, which is inside a recorded schedule: only its tasks may"),
             Cause::NamedTwice(v) => write!(f, "names {v} twice and writes it: name a value once"),
         }

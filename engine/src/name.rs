@@ -1,16 +1,19 @@
-//! Names of tasks, in two words.
-#![expect(unsafe_code, reason = "packs a shared or static text into two words")]
+//! Names of tasks, in twelve bytes.
+#![expect(unsafe_code, reason = "packs a shared or static text into twelve bytes")]
 
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 /// A name that is either known at compile time or shared.
+#[repr(C, packed(4))]
 pub struct Name {
     start: NonNull<u8>,
+    /// In bytes; with `SHARED` if the text is shared.
     len: u32,
-    is_shared: bool,
 }
+
+const SHARED: u32 = 1 << 31;
 
 // SAFETY: stands for a `&'static str` or an `Arc<str>`, which are Send and Sync.
 unsafe impl Send for Name {}
@@ -26,25 +29,35 @@ impl Name {
     }
 
     fn text(&self) -> *const str {
-        std::ptr::slice_from_raw_parts(self.start.as_ptr(), self.len as usize) as *const str
+        let start = self.start;
+        std::ptr::slice_from_raw_parts(start.as_ptr(), (self.len & !SHARED) as usize) as *const str
     }
+
+    fn is_shared(&self) -> bool {
+        self.len & SHARED != 0
+    }
+}
+
+const TOO_LONG: &str = "(a name beyond 2 GiB)";
+
+fn len_of(s: &str) -> Option<u32> {
+    u32::try_from(s.len()).ok().filter(|len| len & SHARED == 0)
 }
 
 impl From<&'static str> for Name {
     #[inline]
     fn from(s: &'static str) -> Self {
-        // Of a text beyond 4 GiB the rest is not part of the name.
-        let s = s.get(..u32::MAX as usize).unwrap_or(s);
-        Name { start: NonNull::from(s).cast(), len: s.len() as u32, is_shared: false }
+        let Some(len) = len_of(s) else { return TOO_LONG.into() };
+        Name { start: NonNull::from(s).cast(), len }
     }
 }
 
 impl From<Arc<str>> for Name {
     fn from(s: Arc<str>) -> Self {
-        let Ok(len) = u32::try_from(s.len()) else { return Name::from("(a name beyond 4 GiB)") };
+        let Some(len) = len_of(&s) else { return TOO_LONG.into() };
         let start = Arc::into_raw(s).cast::<u8>().cast_mut();
         // SAFETY: the address of a text is not null.
-        Name { start: unsafe { NonNull::new_unchecked(start) }, len, is_shared: true }
+        Name { start: unsafe { NonNull::new_unchecked(start) }, len: len | SHARED }
     }
 }
 
@@ -56,7 +69,7 @@ impl From<String> for Name {
 
 impl Clone for Name {
     fn clone(&self) -> Self {
-        if self.is_shared {
+        if self.is_shared() {
             // SAFETY: came from `Arc::into_raw` with this length, and is alive.
             unsafe { Arc::increment_strong_count(self.text()) };
         }
@@ -67,7 +80,7 @@ impl Clone for Name {
 impl Drop for Name {
     #[inline]
     fn drop(&mut self) {
-        if self.is_shared {
+        if self.is_shared() {
             // SAFETY: gives back the count that this name holds.
             unsafe { Arc::decrement_strong_count(self.text()) };
         }

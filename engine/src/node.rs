@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "lays out tasks by hand: one allocation each, lists through the tasks themselves")]
 
 use crate::access::Mode;
-use crate::engine::Core;
+use crate::engine::{Core, MAX_LANES};
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::name::Name;
 use crate::observe::TaskNumber;
@@ -15,7 +15,7 @@ use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use crate::task::{Completion, Outcome, Scratch, TaskCtx};
 use crate::var::VarState;
 use std::cell::Cell;
-use std::mem::{align_of, size_of};
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr::{self, NonNull};
 
@@ -23,46 +23,90 @@ use std::ptr::{self, NonNull};
 const MAX_BODY_BYTES: usize = 256;
 const BODY_ALIGN: usize = 16;
 
-/// Flags of a task: its closure is still there; its block ends in room for a number; the number is there.
-const HAS_BODY: u8 = 1;
-const HAS_ROOM: u8 = 2;
-const IS_NUMBERED: u8 = 4;
+/// The parts of [`Node::shape`]: how many accesses the task has, its lane, and flags: its closure is still there; its block ends in
+/// room for a number.
+const NUM_SLOTS: u32 = (1 << 24) - 1;
+const LANE_SHIFT: u32 = 24;
+const LANE: u32 = 63 << LANE_SHIFT;
+const HAS_BODY: u32 = 1 << 30;
+const HAS_ROOM: u32 = 1 << 31;
 
-/// A task's header.
-#[repr(C, align(64))]
+/// The most accesses of a task.
+pub(crate) const MAX_ACCESSES: usize = NUM_SLOTS as usize;
+const _: () = assert!(MAX_LANES <= 1 << (HAS_BODY.trailing_zeros() - LANE_SHIFT));
+
+/// A task's header. Behind it lie its slots, at least one.
+#[repr(C)]
 pub(crate) struct Node {
     body: &'static BodyType,
-    /// The link of whatever list the task is in: ready tasks of a thread, or a lane's inbox.
-    next: Cell<Option<TaskRef>>,
     core: NonNull<Core>,
-    name: Name,
     site: &'static Location<'static>,
+    name: Name,
     ungranted: AtomicU32,
     priority: i32,
-    num_slots: u32,
-    lane: u16,
-    units: u8,
-    flags: Cell<u8>,
+    /// Changed by the thread that has the task; the other parts are read by any.
+    shape: AtomicU32,
 }
 
-// A larger header would cost each task a cache line more. (Loom's atomics are larger.)
-#[cfg(not(loom))]
+// With one slot and no captured values a task is one cache line. (Loom's atomics are larger.)
 #[cfg(not(any(loom, shuttle)))]
-const _: () = assert!(size_of::<Node>() == UNIT_BYTES);
+const _: () = assert!(body_offset(0) == UNIT_BYTES && body_offset(1) == UNIT_BYTES);
 
 /// One access of a task.
+///
+/// The first one's link also serves the task as a whole, in whatever list of ready tasks it is: it waits for no var then.
+#[repr(C)]
 pub(crate) struct Slot {
-    var: NonNull<VarState>,
     /// The next one waiting for the var; changed under the var's lock.
     next: Cell<Option<SlotRef>>,
-    index: u32,
-    mode: Mode,
+    /// The var's address, which has its low bits to spare: the mode, and the place among the task's slots up to `FAR`.
+    var_and_place: NonNull<VarState>,
+}
+
+const MODE_BITS: u32 = 2;
+const MODE: usize = (1 << MODE_BITS) - 1;
+/// Slots at this place or a later one carry it: their task is found by going back as far, as often as needed.
+const FAR: usize = 15;
+const _: () = assert!(align_of::<VarState>() > (FAR << MODE_BITS | MODE));
+
+impl Slot {
+    fn new(var: NonNull<VarState>, mode: Mode, place: usize) -> Slot {
+        let bits = place.min(FAR) << MODE_BITS | mode as usize;
+        Slot { next: Cell::new(None), var_and_place: var.map_addr(|address| address | bits) }
+    }
+
+    #[inline]
+    fn var(&self) -> NonNull<VarState> {
+        // SAFETY: without the low bits it is the address of a var, which is not null.
+        self.var_and_place.map_addr(|a| unsafe { NonZero::new_unchecked(a.get() & !(FAR << MODE_BITS | MODE)) })
+    }
+
+    #[inline]
+    fn mode(&self) -> Mode {
+        match self.var_and_place.addr().get() & MODE {
+            0 => Mode::Read,
+            1 => Mode::Write,
+            _ => Mode::Overwrite,
+        }
+    }
+
+    #[inline]
+    fn place(&self) -> usize {
+        self.var_and_place.addr().get() >> MODE_BITS & FAR
+    }
 }
 
 /// What a kind of closure is called and dropped by.
 pub(crate) struct BodyType {
     pub(crate) call: Call,
     drop: unsafe fn(NonNull<u8>),
+    size: usize,
+}
+
+impl BodyType {
+    const fn of<B>(call: Call) -> BodyType {
+        BodyType { call, drop: drop_body::<B>, size: size_of::<B>() }
+    }
 }
 
 /// How a closure is called. Each function takes the closure out of the given place.
@@ -115,38 +159,30 @@ pub(crate) struct ProbeBody<F>(pub(crate) F);
 
 // SAFETY: as below.
 unsafe impl Body for Cause {
-    const TYPE: BodyType = BodyType {
+    const TYPE: BodyType =
         // SAFETY: the caller hands over a `Self`.
-        call: Call::Refused(|body| unsafe { body.cast::<Self>().read() }),
-        drop: drop_body::<Self>,
-    };
+        BodyType::of::<Self>(Call::Refused(|body| unsafe { body.cast::<Self>().read() }));
 }
 
 // SAFETY: the functions are made for this type.
 unsafe impl<R: Outcome, F: FnOnce(&TaskCtx<'_>) -> R + Send + 'static> Body for SyncBody<F> {
-    const TYPE: BodyType = BodyType {
+    const TYPE: BodyType =
         // SAFETY: the caller hands over a `Self`.
-        call: Call::Sync(|body, ctx| (unsafe { body.cast::<Self>().read() }.0)(ctx).into_result()),
-        drop: drop_body::<Self>,
-    };
+        BodyType::of::<Self>(Call::Sync(|body, ctx| (unsafe { body.cast::<Self>().read() }.0)(ctx).into_result()));
 }
 
 // SAFETY: as above.
 unsafe impl<F: FnOnce(&TaskCtx<'_>, Completion) + Send + 'static> Body for AsyncBody<F> {
-    const TYPE: BodyType = BodyType {
+    const TYPE: BodyType =
         // SAFETY: as above.
-        call: Call::Async(|body, ctx, token| (unsafe { body.cast::<Self>().read() }.0)(ctx, token)),
-        drop: drop_body::<Self>,
-    };
+        BodyType::of::<Self>(Call::Async(|body, ctx, token| (unsafe { body.cast::<Self>().read() }.0)(ctx, token)));
 }
 
 // SAFETY: as above.
 unsafe impl<F: FnOnce(Option<Failure>) + Send + 'static> Body for ProbeBody<F> {
-    const TYPE: BodyType = BodyType {
+    const TYPE: BodyType =
         // SAFETY: as above.
-        call: Call::Probe(|body, poison| (unsafe { body.cast::<Self>().read() }.0)(poison)),
-        drop: drop_body::<Self>,
-    };
+        BodyType::of::<Self>(Call::Probe(|body, poison| (unsafe { body.cast::<Self>().read() }.0)(poison)));
 }
 
 /// A closure of a [`Call::Port`].
@@ -163,7 +199,7 @@ pub(crate) unsafe trait PortBody: Send + 'static {
 
 // SAFETY: the functions are made for this type.
 unsafe impl<P: PortBody> Body for P {
-    const TYPE: BodyType = BodyType { call: Call::Port(P::granted), drop: drop_body::<P> };
+    const TYPE: BodyType = BodyType::of::<P>(Call::Port(P::granted));
 }
 
 /// What a task is made of, but for its accesses and closure.
@@ -188,52 +224,59 @@ unsafe impl Sync for TaskRef {}
 pub(crate) struct SlotRef(NonNull<Slot>);
 
 const fn slots_end(num_slots: usize) -> usize {
-    size_of::<Node>() + num_slots * size_of::<Slot>()
-}
-
-/// A closure with a number behind it.
-const MAX_TAIL_BYTES: usize = MAX_BODY_BYTES + size_of::<TaskNumber>();
-
-/// `tail_bytes` are the closure's and the number's. Blocks of more units than a header can record have room for any.
-const fn units(num_slots: usize, tail_bytes: usize) -> usize {
-    let units = (body_offset(num_slots) + tail_bytes).div_ceil(UNIT_BYTES);
-    if units < 256 { units } else { (body_offset(num_slots) + MAX_TAIL_BYTES).div_ceil(UNIT_BYTES) }
-}
-
-/// The units and flags of a task that is to get a number.
-#[cold]
-fn with_room(num_slots: usize, body_bytes: usize) -> (usize, u8) {
-    (units(num_slots, body_bytes + size_of::<TaskNumber>()), HAS_BODY | HAS_ROOM)
+    let at_least_one = if num_slots == 0 { 1 } else { num_slots };
+    size_of::<Node>() + at_least_one * size_of::<Slot>()
 }
 
 const fn body_offset(num_slots: usize) -> usize {
     slots_end(num_slots).next_multiple_of(BODY_ALIGN)
 }
 
-impl Node {
-    /// The header of a task of a recorded schedule, which lies in no block and has neither slots nor a closure behind it.
-    pub(crate) fn recorded(core: &Core, header: Header) -> Node {
+#[inline]
+const fn units(num_slots: usize, body_bytes: usize, has_room: bool) -> usize {
+    let room = if has_room { size_of::<Option<TaskNumber>>() } else { 0 };
+    (body_offset(num_slots) + body_bytes + room).div_ceil(UNIT_BYTES)
+}
+
+/// The units of a task that is to get a number.
+#[cold]
+fn units_with_room(num_slots: usize, body_bytes: usize) -> usize {
+    units(num_slots, body_bytes, true)
+}
+
+fn shape(num_slots: usize, lane: u16, flags: u32) -> u32 {
+    debug_assert!(num_slots <= MAX_ACCESSES);
+    num_slots as u32 | u32::from(lane) << LANE_SHIFT | flags
+}
+
+/// A task of a recorded schedule: it lies in no block, has no slots, and no closure behind it.
+#[repr(C)]
+pub(crate) struct LooseNode {
+    node: Node,
+    /// In the place of the first slot's link.
+    next: Cell<Option<TaskRef>>,
+}
+
+impl LooseNode {
+    pub(crate) fn new(core: &Core, header: Header) -> LooseNode {
         let Header { name, site, priority, lane } = header;
-        Node {
-            body: const { &BodyType { call: Call::Recorded, drop: drop_body::<()> } },
-            next: Cell::new(None),
+        let node = Node {
+            body: const { &BodyType::of::<()>(Call::Recorded) },
             core: NonNull::from(core),
-            name,
             site,
+            name,
             ungranted: AtomicU32::new(0),
             priority,
-            num_slots: 0,
-            lane,
-            units: 0,
-            flags: Cell::new(0),
-        }
+            shape: AtomicU32::new(shape(0, lane, 0)),
+        };
+        LooseNode { node, next: Cell::new(None) }
     }
 }
 
 impl TaskRef {
     /// The task whose header is there.
-    pub(crate) fn of_recorded(node: NonNull<Node>) -> TaskRef {
-        TaskRef(node)
+    pub(crate) fn of_loose(node: NonNull<LooseNode>) -> TaskRef {
+        TaskRef(node.cast())
     }
 
     /// The header, with the provenance that it was given.
@@ -258,56 +301,64 @@ impl TaskRef {
         // Not a constant one: who boxes larger closures names this function for them too, on the path not taken.
         assert!(size_of::<B>() <= MAX_BODY_BYTES && align_of::<B>() <= BODY_ALIGN, "larger closures are boxed");
         let n = accesses.len();
-        let (mut units, mut flags) = (units(n, size_of::<B>()), HAS_BODY);
+        let (mut units, mut flags) = (units(n, size_of::<B>(), false), HAS_BODY);
         if core.observer.is_on() {
-            (units, flags) = with_room(n, size_of::<B>());
+            (units, flags) = (units_with_room(n, size_of::<B>()), HAS_BODY | HAS_ROOM);
         }
         let block = core.slab.alloc(units);
         let Header { name, site, priority, lane } = header;
         let node = Node {
             body: const { &B::TYPE },
-            next: Cell::new(None),
             core: NonNull::from(core),
-            name,
             site,
+            name,
             ungranted: AtomicU32::new(0),
             priority,
-            num_slots: u32::try_from(n).unwrap_or(u32::MAX),
-            lane,
-            units: u8::try_from(units).unwrap_or(0),
-            flags: Cell::new(flags),
+            shape: AtomicU32::new(shape(n, lane, flags)),
         };
-        // SAFETY: the block has room for the header, `n` slots and the closure, at these aligned offsets.
+        let task = TaskRef(block.cast());
+        // SAFETY: the block has room for the header, `n` slots but one at least, the closure, and a number if asked for, at
+        // these aligned offsets.
         unsafe {
             block.cast::<Node>().write(node);
             let slots = block.add(size_of::<Node>()).cast::<Slot>();
+            if n == 0 {
+                slots.cast::<Cell<Option<TaskRef>>>().write(Cell::new(None));
+            }
             for (i, &(var, mode)) in accesses.iter().enumerate() {
-                slots.add(i).write(Slot { var, next: Cell::new(None), index: i as u32, mode });
+                slots.add(i).write(Slot::new(var, mode, i));
             }
             block.add(body_offset(n)).cast::<B>().write(body);
+            if flags & HAS_ROOM != 0 {
+                task.number_place().write(None);
+            }
         }
-        TaskRef(block.cast())
+        task
     }
 
     /// Whether the task was made while somebody observed, and so is to get a number.
     #[inline]
     pub(crate) fn has_room(self) -> bool {
-        self.node().flags.get() & HAS_ROOM != 0
+        self.shape() & HAS_ROOM != 0
+    }
+
+    /// Relaxed: published with the task; only `take_body` changes it, and only that looks at what it changes.
+    #[inline]
+    fn shape(self) -> u32 {
+        self.node().shape.load(Ordering::Relaxed)
     }
 
     /// Numbers a task that nobody else has seen yet, if it has room.
     pub(crate) fn set_number(self, number: TaskNumber) {
-        let flags = &self.node().flags;
         if self.has_room() {
-            flags.set(flags.get() | IS_NUMBERED);
             // SAFETY: the block ends in room for a number, which nobody else uses.
-            unsafe { self.number_place().write(number) };
+            unsafe { self.number_place().write(Some(number)) };
         }
     }
 
-    fn number_place(self) -> NonNull<TaskNumber> {
+    fn number_place(self) -> NonNull<Option<TaskNumber>> {
         // SAFETY: a block is larger than a number, and its end is aligned to `UNIT_BYTES`.
-        unsafe { self.0.cast::<u8>().add(self.num_units() * UNIT_BYTES).cast::<TaskNumber>().sub(1) }
+        unsafe { self.0.cast::<u8>().add(self.num_units() * UNIT_BYTES).cast::<Option<TaskNumber>>().sub(1) }
     }
 
     /// What identifies the task in traces; `None` if nobody observed when it was pushed.
@@ -315,17 +366,14 @@ impl TaskRef {
         if let Call::Recorded = self.call() {
             return recorded::number(self);
         }
-        let is_numbered = self.node().flags.get() & IS_NUMBERED != 0;
-        // SAFETY: the flag is set by `set_number` alone, which writes the number before anyone else knows the task.
-        is_numbered.then(|| unsafe { self.number_place().read() })
+        // SAFETY: a block with room was made with something in it, changed before anyone else knew the task.
+        self.has_room().then(|| unsafe { self.number_place().read() }).flatten()
     }
 
     /// The size of the block.
+    #[inline]
     fn num_units(self) -> usize {
-        match self.node().units {
-            0 => units(self.num_slots(), MAX_TAIL_BYTES),
-            units => usize::from(units),
-        }
+        units(self.num_slots(), self.node().body.size, self.has_room())
     }
 
     #[inline]
@@ -336,7 +384,7 @@ impl TaskRef {
 
     #[inline]
     pub(crate) fn num_slots(self) -> usize {
-        self.node().num_slots as usize
+        (self.shape() & NUM_SLOTS) as usize
     }
 
     #[inline]
@@ -355,9 +403,10 @@ impl TaskRef {
     /// The closure's place; from now on it counts as taken. `None` if it was taken before.
     #[inline]
     pub(crate) fn take_body(self) -> Option<NonNull<u8>> {
-        let flags = &self.node().flags;
-        let has_body = flags.replace(flags.get() & !HAS_BODY) & HAS_BODY != 0;
-        has_body.then(|| self.body())
+        let shape = self.shape();
+        // Not one atomic step: one thread at a time has the task.
+        self.node().shape.store(shape & !HAS_BODY, Ordering::Relaxed);
+        (shape & HAS_BODY != 0).then(|| self.body())
     }
 
     /// The engine's core, which outlives the task.
@@ -385,12 +434,14 @@ impl TaskRef {
 
     #[inline]
     pub(crate) fn lane(self) -> u16 {
-        self.node().lane
+        ((self.shape() & LANE) >> LANE_SHIFT) as u16
     }
 
     #[inline]
     pub(crate) fn next(&self) -> &Cell<Option<TaskRef>> {
-        &self.node().next
+        // SAFETY: behind the header is the first slot, which begins with its link, or the link of a loose task. Both kinds of
+        // link are an address or null.
+        unsafe { self.0.add(1).cast::<Cell<Option<TaskRef>>>().as_ref() }
     }
 
     pub(crate) fn name(&self) -> &Name {
@@ -431,24 +482,32 @@ impl SlotRef {
 
     #[inline]
     pub(crate) fn mode(self) -> Mode {
-        self.slot().mode
+        self.slot().mode()
     }
 
     #[inline]
     pub(crate) fn var(&self) -> &VarState {
         // SAFETY: a var lives as long as any task names it: see `var.rs`.
-        unsafe { self.slot().var.as_ref() }
+        unsafe { self.slot().var().as_ref() }
     }
 
     #[inline]
     pub(crate) fn var_ptr(self) -> NonNull<VarState> {
-        self.slot().var
+        self.slot().var()
     }
 
     #[inline]
     pub(crate) fn task(self) -> TaskRef {
-        // SAFETY: slot `index` lies that many slots and one header behind the start of the block.
-        TaskRef(unsafe { self.0.sub(self.slot().index as usize).cast::<Node>().sub(1) })
+        let mut at = self;
+        loop {
+            let place = at.slot().place();
+            // SAFETY: a slot with this place has at least as many before it.
+            at = SlotRef(unsafe { at.0.sub(place) });
+            if place < FAR {
+                // SAFETY: this is the first slot, which lies behind the header.
+                return TaskRef(unsafe { at.0.cast::<Node>().sub(1) });
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure};
 use crate::fence::{Fence, Fenced};
 use crate::name::Name;
-use crate::node::{Call, Header, Node, PortBody, SlotRef, TaskRef};
+use crate::node::{Call, Header, LooseNode, PortBody, SlotRef, TaskRef};
 use crate::observe::{Release, Role, TaskNumber};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, lock};
 use crate::task::finish as finish_task;
@@ -53,7 +53,7 @@ impl RecordedBody {
 /// A task of a plan. Lanes know it by its header.
 #[repr(C)]
 pub(crate) struct RecordedTask {
-    node: Node,
+    node: LooseNode,
     body: RecordedBody,
     plan: *const Plan,
     /// Its place among the tasks.
@@ -69,7 +69,7 @@ pub(crate) struct RecordedTask {
 impl RecordedTask {
     fn new(core: &Core, plan: *const Plan, index: usize, spec: TaskSpec) -> Self {
         RecordedTask {
-            node: Node::recorded(core, spec.header),
+            node: LooseNode::new(core, spec.header),
             body: spec.body,
             plan,
             index: index as u32,
@@ -284,7 +284,7 @@ impl Plan {
     }
 
     fn task(&self, index: usize) -> TaskRef {
-        TaskRef::of_recorded(NonNull::from(&self.tasks[index]).cast())
+        TaskRef::of_loose(NonNull::from(&self.tasks[index]).cast())
     }
 
     fn part(&self, range: &Range<u32>) -> &[Edge] {

@@ -536,3 +536,35 @@ fn a_long_failure_chain_is_dropped_without_recursion() {
         assert_eq!(a.wait().unwrap_err().failure().unwrap().skipped_len(), 200_000);
     });
 }
+
+#[test]
+fn tasks_of_many_vars_find_their_way_back_from_each() {
+    deadline(60, || {
+        for n in [0, 1, 2, 14, 15, 16, 17, 30, 31, 100, 3000] {
+            let engine = pool(2);
+            let vars: Vec<_> = (0..n).map(|_| engine.var()).collect();
+            let ran = Arc::new(AtomicUsize::new(0));
+            for round in 0..20 {
+                // One var held up at a time, so that each access in turn is the last to be granted.
+                let (gate, ran) = (vars.get(round * n / 20), ran.clone());
+                let (tx, rx) = channel::<varflow_engine::Completion>();
+                if let Some(gate) = gate {
+                    engine.raw("gate").write(gate).run_async(move |_, token| tx.send(token).unwrap());
+                }
+                let mut task = engine.raw("all");
+                for (i, var) in vars.iter().enumerate() {
+                    task = if i % 3 == 0 { task.read(var) } else { task.overwrite(var) };
+                }
+                task.run(move |_| {
+                    ran.fetch_add(1, Ordering::SeqCst);
+                });
+                if gate.is_some() {
+                    let token = rx.recv().unwrap();
+                    token.complete(Ok(()));
+                }
+            }
+            engine.wait_all().unwrap();
+            assert_eq!(ran.load(Ordering::SeqCst), 20, "{n} vars");
+        }
+    });
+}
