@@ -94,6 +94,7 @@ impl<'a> AccessSet<'a> {
         (n > most).then_some(n)
     }
 
+    #[inline]
     pub(crate) fn vars(&self) -> &[(NonNull<VarState>, Mode)] {
         &self.vars
     }

@@ -45,40 +45,47 @@ struct Rare {
 }
 
 impl<'a> RawTask<'a> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(engine: &'a Engine, name: Name, site: &'static Location<'static>) -> Self {
         let accesses = AccessSet::default();
         RawTask { engine, name, site, priority: 0, lane: 0, accesses, rare: None }
     }
 
     /// Names a var that the task touches.
-    #[inline]
+    #[inline(always)]
     pub fn access(mut self, var: &'a Var, mode: Mode) -> Self {
-        if Arc::ptr_eq(var.core(), self.engine.core()) {
+        if Arc::ptr_eq(var.core(), self.engine.core()) && !var.state().is_inside() {
             self.accesses.add(var, mode);
-            if var.state().is_inside() {
-                self.rare().inside = true;
-            }
         } else {
-            self.misuse(Cause::ForeignVar(format!("{var:?}")));
+            self.access_special(var, mode);
         }
         self
     }
 
+    #[cold]
+    fn access_special(&mut self, var: &'a Var, mode: Mode) {
+        if Arc::ptr_eq(var.core(), self.engine.core()) {
+            self.accesses.add(var, mode);
+            self.rare().inside = true;
+        } else {
+            self.misuse(Cause::ForeignVar(format!("{var:?}")));
+        }
+    }
+
     /// Names a var that the task reads.
-    #[inline]
+    #[inline(always)]
     pub fn read(self, var: &'a Var) -> Self {
         self.access(var, Mode::Read)
     }
 
     /// Names a var that the task changes.
-    #[inline]
+    #[inline(always)]
     pub fn write(self, var: &'a Var) -> Self {
         self.access(var, Mode::Write)
     }
 
     /// Names a var whose whole state the task replaces.
-    #[inline]
+    #[inline(always)]
     pub fn overwrite(self, var: &'a Var) -> Self {
         self.access(var, Mode::Overwrite)
     }
@@ -128,7 +135,7 @@ impl<'a> RawTask<'a> {
     }
 
     /// Pushes the task.
-    #[inline]
+    #[inline(always)]
     pub fn run<R: Outcome>(self, body: impl FnOnce(&TaskCtx<'_>) -> R + Send + 'static) {
         if self.has_token() {
             self.run_unless_cancelled(Box::new(|ctx| body(ctx).into_result()));
@@ -184,7 +191,7 @@ impl<'a> RawTask<'a> {
         }));
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push<B: Body>(self, body: B) {
         let core = &**self.engine.core();
         let misused = self.rare.as_ref().is_some_and(|rare| rare.misuse.is_some() || rare.inside);
@@ -229,7 +236,7 @@ impl<'a> RawTask<'a> {
         recorder.add(self.engine, Task { header, accesses: self.accesses.pins().collect(), misuse: rare.misuse, body });
     }
 
-    #[inline]
+    #[inline(always)]
     fn enter<B: Body>(mut self, body: B) {
         let core = &**self.engine.core();
         let header = Header { name: self.name, site: self.site, priority: self.priority, lane: self.lane };

@@ -183,6 +183,7 @@ impl Core {
         }
     }
 
+    #[inline]
     pub(crate) fn lane(&self, index: u16) -> &Arc<dyn Lane> {
         // A lane's number is given out when it is there; the first always is.
         self.lanes[usize::from(index)].get().unwrap_or_else(|| unreachable!("lane {index} was never added"))
@@ -270,10 +271,12 @@ impl Core {
     }
 
     /// Whether tasks may still be pushed.
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.state.load(Ordering::Acquire) == CLOSED
     }
 
+    #[inline]
     pub(crate) fn is_cancelling(&self) -> bool {
         self.state.load(Ordering::Relaxed) == CANCELLING
     }

@@ -40,6 +40,7 @@ impl Name {
 
 const TOO_LONG: &str = "(a name beyond 2 GiB)";
 
+#[inline]
 fn len_of(s: &str) -> Option<u32> {
     u32::try_from(s.len()).ok().filter(|len| len & SHARED == 0)
 }

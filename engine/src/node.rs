@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::observe::TaskNumber;
 use crate::queue::WaitList;
 use crate::recorded;
-use crate::slab::{Freed, UNIT_BYTES};
+use crate::slab::{Freed, UNIT_BYTES, prefetch};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use crate::task::{Completion, Outcome, Scratch, TaskCtx};
 use crate::var::VarState;
@@ -70,6 +70,7 @@ const FAR: usize = 15;
 const _: () = assert!(align_of::<VarState>() > (FAR << MODE_BITS | MODE));
 
 impl Slot {
+    #[inline]
     fn new(var: NonNull<VarState>, mode: Mode, place: usize) -> Slot {
         let bits = place.min(FAR) << MODE_BITS | mode as usize;
         Slot { next: Cell::new(None), var_and_place: var.map_addr(|address| address | bits) }
@@ -244,6 +245,7 @@ fn units_with_room(num_slots: usize, body_bytes: usize) -> usize {
     units(num_slots, body_bytes, true)
 }
 
+#[inline]
 fn shape(num_slots: usize, lane: u16, flags: u32) -> u32 {
     debug_assert!(num_slots <= MAX_ACCESSES);
     num_slots as u32 | u32::from(lane) << LANE_SHIFT | flags
@@ -515,16 +517,8 @@ impl SlotRef {
     /// Asks for the slot and the header, which will be needed when the var is released next.
     #[inline]
     fn prefetch(self) {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at = self.0.as_ptr().cast::<i8>();
-            // SAFETY: a prefetch of any address is harmless.
-            unsafe {
-                _mm_prefetch(at, _MM_HINT_T0);
-                _mm_prefetch(at.wrapping_sub(64), _MM_HINT_T0);
-            }
-        }
+        prefetch(self.0.as_ptr());
+        prefetch(self.0.as_ptr().cast::<u8>().wrapping_sub(UNIT_BYTES));
     }
 }
 

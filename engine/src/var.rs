@@ -73,6 +73,9 @@ struct Trouble {
     fences: SmallVec<[(Arc<Fenced>, bool); 2]>,
 }
 
+/// What is dropped when a lock is released: foreign code.
+type Left = (Option<Failure>, Option<Box<Trouble>>);
+
 /// What a finished access leaves behind.
 #[derive(Clone, Copy)]
 pub(crate) enum Mark<'a> {
@@ -203,15 +206,24 @@ impl VarState {
         rest
     }
 
-    /// Leaves a mark.
+    /// Leaves a mark; gives back what is to be dropped after the lock is released.
     ///
     /// # Safety
     /// The caller holds the lock, and is a task that holds this access.
     #[inline]
-    unsafe fn leave(&self, exclusive: bool, mark: Mark<'_>) -> (Option<Failure>, Option<Box<Trouble>>) {
+    unsafe fn leave(&self, exclusive: bool, mark: Mark<'_>) -> Option<Left> {
+        match mark {
+            Mark::Keep => None,
+            Mark::Heal if !self.is_troubled() => None,
+            // SAFETY: passed on.
+            _ => Some(unsafe { self.leave_trouble(exclusive, mark) }),
+        }
+    }
+
+    #[cold]
+    unsafe fn leave_trouble(&self, exclusive: bool, mark: Mark<'_>) -> Left {
         let (poison, fence) = match mark {
-            Mark::Keep => return (None, None),
-            Mark::Heal if !self.is_troubled() => return (None, None),
+            Mark::Keep => (None, None),
             Mark::Heal => (Some(None), None),
             Mark::Poison(failure) => (Some(Some(failure.clone())), None),
             Mark::Fence(fence) => (None, Some(fence)),
