@@ -10,7 +10,7 @@ use crate::recorded::{Edge, InsideVar, MAX_TASKS, Plan, PlanParts, PortSpec, Rec
 use crate::sync::Arc;
 use crate::var::{Var, VarPin};
 use crate::waiting::VarFuture;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::IntoFuture;
 use std::ops::Range;
 use std::panic::Location;
@@ -209,10 +209,14 @@ impl Recorder {
     /// # Errors
     /// [`Error::Schedule`] for a task of another engine, a value named twice and written, a var inside another schedule, or
     /// one that was kept inside too late.
-    pub fn finish(self) -> Result<Schedule, Error> {
+    pub fn finish(mut self) -> Result<Schedule, Error> {
         if let Some(reason) = self.misuse {
             return Err(Error::Schedule { schedule: self.name, reason });
         }
+        self.sort_tasks().ok_or_else(|| Error::Schedule {
+            schedule: self.name.clone(),
+            reason: "it has too many dependencies".to_string(),
+        })?;
         let too_large =
             |what: &str| Error::Schedule { schedule: self.name.clone(), reason: format!("it has too many {what}") };
         let n = self.tasks.len();
@@ -224,10 +228,7 @@ impl Recorder {
         let firsts = || outside.iter().map(|uses| &uses.firsts).chain([&gate_firsts]);
         firsts().flatten().for_each(|t| waits[*t as usize] += 1);
 
-        let edges =
-            |(to, task): (usize, &'_ Recorded)| task.before.iter().map(move |b| (*b, to as u32)).collect::<Vec<_>>();
-        let (mut successors, followers) = by_first(n, self.tasks.iter().enumerate().flat_map(edges).collect())
-            .ok_or_else(|| too_large("dependencies"))?;
+        let (mut successors, followers) = by_first(n, edges(&self.tasks)).ok_or_else(|| too_large("dependencies"))?;
         let lasts = outside.iter().enumerate().flat_map(|(port, uses)| uses.lasts().map(move |t| (t, port as u32)));
         let (mut releases, ports) = by_first(n, lasts.collect()).ok_or_else(|| too_large("uses of vars"))?;
         let mut edges: Vec<Edge> = followers.iter().map(|t| Edge::new(*t, waits[*t as usize] == 1)).collect();
@@ -270,6 +271,49 @@ impl Recorder {
         };
         Ok(Schedule(Plan::new(self.engine.core(), parts)))
     }
+}
+
+impl Recorder {
+    /// Puts the tasks into the order in which one worker would run them, so that what it needs next lies in memory behind what it
+    /// has just used. `None` if there are too many edges.
+    fn sort_tasks(&mut self) -> Option<()> {
+        /// Workers run as many tasks straight after the one that released them, before others get their turn.
+        const STREAK: usize = 64;
+        let n = self.tasks.len();
+        let (ranges, followers) = by_first(n, edges(&self.tasks))?;
+        let mut waits: Vec<u32> = self.tasks.iter().map(|t| t.before.len() as u32).collect();
+        let mut ready: VecDeque<u32> = (0..n as u32).filter(|t| waits[*t as usize] == 0).collect();
+        let mut rank = vec![0; n];
+        let (mut next, mut streak) = (None, 0);
+        for place in 0..n as u32 {
+            streak = if next.is_some() { streak + 1 } else { 0 };
+            // There is one: the edges lead from earlier tasks to later ones, so they form no circle.
+            let Some(task) = next.take().or_else(|| ready.pop_front()) else { break };
+            rank[task as usize] = place;
+            let range = &ranges[task as usize];
+            for &follower in &followers[range.start as usize..range.end as usize] {
+                waits[follower as usize] -= 1;
+                if waits[follower as usize] == 0 {
+                    if next.is_none() && streak < STREAK { next = Some(follower) } else { ready.push_back(follower) }
+                }
+            }
+        }
+        let renumber = |task: &mut u32| *task = rank[*task as usize];
+        for uses in &mut self.vars {
+            uses.firsts.iter_mut().chain(&mut uses.readers).chain(&mut uses.writer).for_each(renumber);
+        }
+        let mut sorted: Vec<(u32, Recorded)> = rank.iter().copied().zip(std::mem::take(&mut self.tasks)).collect();
+        sorted.sort_unstable_by_key(|(rank, _)| *rank);
+        self.tasks = sorted.into_iter().map(|(_, task)| task).collect();
+        self.tasks.iter_mut().flat_map(|task| &mut task.before).for_each(renumber);
+        Some(())
+    }
+}
+
+/// From each task to those that wait for it.
+fn edges(tasks: &[Recorded]) -> Vec<(u32, u32)> {
+    let of = |(to, task): (usize, &Recorded)| task.before.iter().map(move |b| (*b, to as u32)).collect::<Vec<_>>();
+    tasks.iter().enumerate().flat_map(of).collect()
 }
 
 /// Sorts pairs by their first number, below `n`: for each its part of the list of second numbers. `None` if there are too many.
