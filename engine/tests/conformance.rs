@@ -7,7 +7,7 @@ mod own_lane;
 use own_lane::{Fault, Own};
 use std::time::Duration;
 use varflow_engine::conformance::{check, check_within};
-use varflow_engine::{Pool, Serial, Shuffled};
+use varflow_engine::{Pool, Serial, Shuffled, SimDevice};
 
 #[test]
 fn serial() {
@@ -26,6 +26,11 @@ fn shuffled() {
     for seed in 0..4 {
         check(|| Shuffled::new(seed)).unwrap();
     }
+}
+
+#[test]
+fn simulated_device() {
+    check(|| SimDevice::start("device").unwrap().queue("compute", Duration::from_micros(20))).unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A simulated device: in-order queues with latency, and events that are fences. What lanes of real devices do, without one.
 
 use crate::error::{BoxError, Error};
+use super::turns::Turns;
 use crate::fence::{Fence, Signal};
 use crate::lane::Lane;
 use crate::sync::{Arc, Mutex, lock};
@@ -88,8 +89,19 @@ impl SimDevice {
         let mut state = lock(&self.0.device.state);
         state.queues.push(VecDeque::new());
         let name = format!("{}:{name}", self.0.device.name);
-        let issuing = Mutex::new((Vec::new(), false));
-        SimQueue(Arc::new(Queue { device: self.0.clone(), index: state.queues.len() - 1, name, latency, issuing }))
+        let index = state.queues.len() - 1;
+        let device = self.0.device.clone();
+        // Tasks are issued one by one, in the order in which they become ready.
+        let call: Issue = Box::new(move |task| {
+            for fence in task.fences() {
+                if let Ok(event) = (fence as Arc<dyn Any + Send + Sync>).downcast::<SimEvent>() {
+                    device.add(index, Item::Wait(event));
+                }
+            }
+            task.run();
+        });
+        let turns = Turns::calling(None, call);
+        SimQueue(Arc::new(Queue { device: self.0.clone(), index, name, latency, turns }))
     }
 
     /// From now on the device does no work, until [`resume`](Self::resume).
@@ -129,6 +141,11 @@ impl Drop for Owner {
 }
 
 impl Device {
+    fn add(&self, queue: usize, item: Item) {
+        lock(&self.state).queues[queue].push_back(item);
+        self.changed.notify_all();
+    }
+
     fn play(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         while !state.stopping {
@@ -194,9 +211,10 @@ struct Queue {
     index: usize,
     name: String,
     latency: Duration,
-    /// Tasks to be issued, and whether a thread is at it.
-    issuing: Mutex<(Vec<ReadyTask>, bool)>,
+    turns: Turns<Issue>,
 }
+
+type Issue = Box<dyn Fn(ReadyTask) + Send + Sync>;
 
 impl SimQueue {
     /// Issues work: it is done after all that was issued on this queue before. Returns its event.
@@ -213,9 +231,7 @@ impl SimQueue {
     }
 
     fn add(&self, item: Item) {
-        let device = &self.0.device.device;
-        lock(&device.state).queues[self.0.index].push_back(item);
-        device.changed.notify_all();
+        self.0.device.device.add(self.0.index, item);
     }
 
     /// The body of a task that issues this work and is done when it is.
@@ -234,28 +250,24 @@ impl Lane for SimQueue {
     }
 
     fn submit(&self, task: ReadyTask) {
-        {
-            let mut issuing = lock(&self.0.issuing);
-            issuing.0.push(task);
-            if std::mem::replace(&mut issuing.1, true) {
-                return; // whoever issues will come to it
-            }
-        }
-        loop {
-            let task = {
-                let mut issuing = lock(&self.0.issuing);
-                let first = (0..issuing.0.len()).min_by_key(|i| -i64::from(issuing.0[*i].priority()));
-                issuing.1 = first.is_some();
-                first.map(|i| issuing.0.remove(i))
-            };
-            let Some(task) = task else { return };
-            for fence in task.fences() {
-                if let Ok(event) = (fence as Arc<dyn Any + Send + Sync>).downcast::<SimEvent>() {
-                    self.wait(&event);
-                }
-            }
-            task.run();
-        }
+        self.0.turns.submit(task);
+    }
+
+    fn help(&self) -> bool {
+        self.0.turns.help()
+    }
+
+    fn begin_block(&self) -> Result<(), Error> {
+        self.0.turns.begin_block();
+        Ok(())
+    }
+
+    fn end_block(&self) {
+        self.0.turns.end_block();
+    }
+
+    fn shutdown(&self) {
+        self.0.turns.stop();
     }
 
     /// Events of any simulated device.

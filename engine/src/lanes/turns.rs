@@ -14,7 +14,11 @@ const MAX_KEPT: usize = 32;
 /// Who finds that none runs takes the turn, and runs tasks until none is left or the rest is kept back; who finds that one
 /// runs leaves its task to that thread. A task that waits gives the turn up. When it goes on, another may be running:
 /// then that thread stops after its task.
-pub(super) struct Turns(Mutex<State>);
+pub(super) struct Turns<R = fn(ReadyTask)> {
+    state: Mutex<State>,
+    /// What is done with a task whose turn it is.
+    call: R,
+}
 
 struct State {
     /// Highest priority first; among equals by lot, or oldest first without dice.
@@ -31,12 +35,20 @@ struct State {
 impl Turns {
     /// Runs each task as soon as it can, or, with a seed, keeps tasks back and picks among them by lot.
     pub(super) fn new(seed: Option<u64>) -> Self {
+        Turns::calling(seed, ReadyTask::run)
+    }
+}
+
+impl<R: Fn(ReadyTask)> Turns<R> {
+    /// The same, where `call` runs each task.
+    pub(super) fn calling(seed: Option<u64>, call: R) -> Self {
         let dice = seed.map(Dice::new);
-        Turns(Mutex::new(State { ready: BTreeMap::new(), next_rank: 0, running: 0, waits: 0, dice, stopped: false }))
+        let state = State { ready: BTreeMap::new(), next_rank: 0, running: 0, waits: 0, dice, stopped: false };
+        Turns { state: Mutex::new(state), call }
     }
 
     pub(super) fn submit(&self, task: ReadyTask) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         if state.stopped {
             drop(state); // dropping a task lets others go, which come here
             return drop(task);
@@ -46,8 +58,8 @@ impl Turns {
         } else if state.ready.is_empty() && state.dice.is_none() {
             state.running = 1;
             drop(state);
-            task.run();
-            self.run(lock(&self.0), State::next);
+            (self.call)(task);
+            self.run(lock(&self.state), State::next);
         } else {
             state.keep(task);
             state.running = 1;
@@ -61,32 +73,32 @@ impl Turns {
             && let Some(task) = next(&mut state)
         {
             drop(state);
-            task.run();
-            state = lock(&self.0);
+            (self.call)(task);
+            state = lock(&self.state);
         }
         state.running -= 1;
     }
 
     /// Runs one task above the one that the calling thread runs.
     pub(super) fn help(&self) -> bool {
-        let task = lock(&self.0).pop();
+        let task = lock(&self.state).pop();
         let found = task.is_some();
-        task.into_iter().for_each(ReadyTask::run);
+        task.into_iter().for_each(&self.call);
         found
     }
 
     /// The task of the calling thread waits: from now on whoever hands a task over runs it.
     pub(super) fn begin_block(&self) {
-        self.run(lock(&self.0), State::pop);
+        self.run(lock(&self.state), State::pop);
     }
 
     pub(super) fn end_block(&self) {
-        lock(&self.0).running += 1;
+        lock(&self.state).running += 1;
     }
 
     /// Runs what was kept back until `is_over`; while any wait lasts nothing is kept back.
     pub(super) fn begin_wait(&self, is_over: &dyn Fn() -> bool) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.waits += 1;
         if state.running == 0 {
             state.running = 1;
@@ -95,11 +107,11 @@ impl Turns {
     }
 
     pub(super) fn end_wait(&self) {
-        lock(&self.0).waits -= 1;
+        lock(&self.state).waits -= 1;
     }
 
     pub(super) fn stop(&self) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.stopped = true;
         // A running thread still comes to what is ready.
         let left = if state.running == 0 { std::mem::take(&mut state.ready) } else { BTreeMap::new() };
