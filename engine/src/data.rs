@@ -72,13 +72,14 @@ impl<T: Send + Sync + 'static> Data<T> {
             let value = unsafe { from.fetch() }.cloned();
             *into.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = value;
         });
-        Copied { to, done }
+        Copied { to, done, from: self.var().clone() }
     }
 }
 
 struct Copied<T> {
     to: Arc<std::sync::Mutex<Option<T>>>,
     done: Var,
+    from: Var,
 }
 
 impl<T> Copied<T> {
@@ -89,7 +90,7 @@ impl<T> Copied<T> {
 
     fn take(self) -> Result<T, Error> {
         let value = self.to.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        value.ok_or_else(|| Error::Unwritten("a value made by a task".to_string()))
+        value.ok_or_else(|| Error::Unwritten(format!("{:?}", self.from)))
     }
 }
 
