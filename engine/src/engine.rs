@@ -357,7 +357,8 @@ impl Engine {
         EngineBuilder { lanes: Vec::new(), on_drop: OnDrop::Drain, max_tasks: None, max_bytes: None }
     }
 
-    /// An engine that runs each task as it is pushed, on the pushing thread: the oracle of the tests.
+    /// An engine that runs each task as it is pushed, on the pushing thread: the oracle of the tests, and good for debugging.
+    /// See [`Serial`].
     #[must_use]
     pub fn serial() -> Engine {
         Engine::with_lane(Arc::new(Serial::new("serial")), OnDrop::Drain, None)
@@ -402,7 +403,7 @@ impl Engine {
         &self.core
     }
 
-    /// A new var.
+    /// A new var: it stands for some state of yours.
     #[must_use]
     pub fn var(&self) -> Var {
         Var::new(self.core.clone(), 0)
@@ -490,10 +491,11 @@ impl Engine {
         LaneHandle { core: self.core.clone(), index: 0 }
     }
 
-    /// Waits until nothing is pending.
+    /// Waits until nothing is pending. The engine is a future as well: `(&engine).await` does the same without blocking the
+    /// thread.
     ///
     /// # Errors
-    /// The first failure of any task since the last call. [`Error::WaitCycle`] inside a task of this engine, which would
+    /// The first failure of any task since the last call, which is told once; vars go on telling theirs. [`Error::WaitCycle`] inside a task of this engine, which would
     /// wait for itself.
     pub fn wait_all(&self) -> Result<(), Error> {
         self.refuse_inside("wait_all")?;
@@ -593,10 +595,10 @@ enum LaneSpec {
 }
 
 impl EngineBuilder {
-    /// Adds a pool of `n` worker threads (at least one).
+    /// Adds a [`Pool`] of `n` worker threads (at least one), named `cpu`.
     #[must_use]
     pub fn cpu_workers(mut self, n: usize) -> Self {
-        self.lanes.push(LaneSpec::Pool(n.max(1)));
+        self.lanes.push(LaneSpec::Pool(n));
         self
     }
 
