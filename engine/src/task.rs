@@ -639,7 +639,9 @@ impl TaskCtx<'_> {
     /// let sum = engine.data(0);
     /// engine.task("sum").write(&sum).run_with(|ctx, sum| {
     ///     let total = AtomicUsize::new(0);
-    ///     ctx.parallel_for(100, &|i| drop(total.fetch_add(i, Ordering::Relaxed)));
+    ///     ctx.parallel_for(100, &|i| {
+    ///         total.fetch_add(i, Ordering::Relaxed);
+    ///     });
     ///     *sum = total.into_inner();
     /// });
     /// assert_eq!(sum.wait()?, 4950);
