@@ -57,7 +57,7 @@ impl<'a> AccessSet<'a> {
     pub(crate) fn normalise(&mut self) {
         if self.vars.len() > 1 {
             // SAFETY: the handles, which keep the vars alive, are borrowed for as long as this set lives.
-            self.vars.sort_unstable_by_key(|(var, _)| unsafe { var.as_ref() }.id());
+            sort_by_key(&mut self.vars, |(var, _)| unsafe { var.as_ref() }.id());
             self.vars.dedup_by(|(b, b_mode), (a, a_mode)| {
                 if a == b {
                     *a_mode = a_mode.join(*b_mode);
@@ -109,5 +109,21 @@ impl<'a> AccessSet<'a> {
     pub(crate) fn has_conflict(&self, var: &Var, mode: Mode) -> bool {
         let var = var.state_ptr();
         self.vars.iter().any(|(v, m)| *v == var && (m.is_exclusive() || mode.is_exclusive()))
+    }
+}
+
+/// Sorts short lists, as most are, without the general case's preparations.
+#[inline]
+fn sort_by_key<T>(list: &mut [T], key: impl Fn(&T) -> usize) {
+    const SHORT: usize = 8;
+    if list.len() > SHORT {
+        return list.sort_unstable_by_key(key);
+    }
+    for end in 1..list.len() {
+        let mut at = end;
+        while at > 0 && key(&list[at - 1]) > key(&list[at]) {
+            list.swap(at - 1, at);
+            at -= 1;
+        }
     }
 }

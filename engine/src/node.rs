@@ -599,6 +599,8 @@ impl Inbox {
         while let Some(task) = at {
             at = task.next().replace(oldest);
             oldest = Some(task);
+            // The var will be needed when the task ends.
+            task.slots().next().into_iter().for_each(|slot| prefetch(slot.var_ptr().as_ptr()));
         }
         std::iter::from_fn(move || {
             let task = oldest?;

@@ -376,7 +376,10 @@ pub(crate) fn finish(task: TaskRef, result: Result<(), &Failure>, scratch: &mut 
     if scratch.is_observed {
         alive.observer.finished(task.number(), result);
     }
-    end_accesses(task, scratch, |mode| mark(result, mode));
+    match result {
+        Ok(()) if !scratch.is_observed => end_accesses_well(task, scratch),
+        _ => end_accesses(task, scratch, |mode| mark(result, mode)),
+    }
     // Relaxed: set by this thread, or before the token came to it.
     if task.ungranted().load(Ordering::Relaxed) == 0 || task.grant_one() {
         // SAFETY: all accesses are finished, and whoever ran the body has let go of it.
@@ -399,8 +402,17 @@ pub(crate) fn mark(result: Result<(), &Failure>, mode: Mode) -> Mark<'_> {
     }
 }
 
-/// Ends all accesses; what becomes ready by it is left in `scratch`.
+/// Ends all accesses of a task that succeeded; what becomes ready by it is left in `scratch`.
 #[inline]
+fn end_accesses_well(task: TaskRef, scratch: &mut Scratch) {
+    for slot in task.slots() {
+        // SAFETY: the task is granted all its accesses and ends each once.
+        unsafe { VarState::finish_well(slot.var_ptr(), slot.mode(), |t| scratch.ready.push(t)) };
+    }
+}
+
+/// Ends all accesses, each with its mark.
+#[cold]
 fn end_accesses<'m>(task: TaskRef, scratch: &mut Scratch, mark: impl Fn(Mode) -> Mark<'m>) {
     if scratch.is_observed {
         return end_accesses_observed(task, scratch, &mark);

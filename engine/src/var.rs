@@ -31,7 +31,16 @@ use std::ptr::{self, NonNull};
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Var(Arc<Handle>);
+pub struct Var {
+    /// The same as the handle's: found without touching the handle's memory.
+    state: NonNull<VarState>,
+    _handle: Arc<Handle>,
+}
+
+// SAFETY: `VarState` may be used from any thread: see its fields.
+unsafe impl Send for Var {}
+// SAFETY: as above.
+unsafe impl Sync for Var {}
 
 /// Owned by the handles of one var. When the last is gone, the var itself lives on while tasks name it.
 struct Handle {
@@ -148,6 +157,7 @@ impl VarState {
     }
 
     /// Its number in the engine. Who locks several vars locks them in this order.
+    #[inline]
     pub(crate) fn id(&self) -> usize {
         self.id.load(Ordering::Relaxed) >> 1
     }
@@ -225,20 +235,10 @@ impl VarState {
     ///
     /// # Safety
     /// The caller holds the lock, and is a task that holds this access.
-    #[inline]
-    unsafe fn leave(&self, exclusive: bool, mark: Mark<'_>) -> Option<Left> {
-        match mark {
-            Mark::Keep => None,
-            Mark::Heal if !self.is_troubled() => None,
-            // SAFETY: passed on.
-            _ => Some(unsafe { self.leave_trouble(exclusive, mark) }),
-        }
-    }
-
     #[cold]
-    unsafe fn leave_trouble(&self, exclusive: bool, mark: Mark<'_>) -> Left {
+    unsafe fn leave(&self, exclusive: bool, mark: Mark<'_>) -> Option<Box<Left>> {
         let (poison, fence) = match mark {
-            Mark::Keep => (None, None),
+            Mark::Keep => return None,
             Mark::Heal => (Some(None), None),
             Mark::Poison(failure) => (Some(Some(failure.clone())), None),
             Mark::Fence(fence) => (None, Some(fence)),
@@ -260,7 +260,7 @@ impl VarState {
                 }
             })
         };
-        (old, unused)
+        Some(Box::new((old, unused)))
     }
 
     /// Ends an access: leaves its mark, and hands the tasks that have now all they waited for to `ready`. Frees the var if
@@ -268,18 +268,38 @@ impl VarState {
     ///
     /// # Safety
     /// The caller is a task that holds this access, exclusively if so; `state` is not used afterwards.
+    pub(crate) unsafe fn finish(state: NonNull<VarState>, exclusive: bool, mark: Mark<'_>, ready: impl FnMut(TaskRef)) {
+        // SAFETY: passed on; the lock is held where the mark is left.
+        unsafe { VarState::finish_leaving(state, exclusive, |var| var.leave(exclusive, mark), ready) };
+    }
+
+    /// The same for an access of a task that succeeded.
+    ///
+    /// # Safety
+    /// As [`finish`](Self::finish).
     #[inline]
-    pub(crate) unsafe fn finish(
+    pub(crate) unsafe fn finish_well(state: NonNull<VarState>, mode: Mode, ready: impl FnMut(TaskRef)) {
+        let exclusive = mode.is_exclusive();
+        let heal = |var: &VarState| match mode {
+            // SAFETY: called with the lock held, by a task that holds this access.
+            Mode::Overwrite if var.is_troubled() => unsafe { var.leave(exclusive, Mark::Heal) },
+            _ => None,
+        };
+        // SAFETY: passed on.
+        unsafe { VarState::finish_leaving(state, exclusive, heal, ready) };
+    }
+
+    #[inline]
+    unsafe fn finish_leaving(
         state: NonNull<VarState>,
         exclusive: bool,
-        mark: Mark<'_>,
+        leave: impl FnOnce(&VarState) -> Option<Box<Left>>,
         mut ready: impl FnMut(TaskRef),
     ) {
         // SAFETY: the caller's access keeps the var alive until the lock is released below.
         let var = unsafe { state.as_ref() };
         let mut guard = var.lock();
-        // SAFETY: the lock is held, and the caller holds the access.
-        let old = unsafe { var.leave(exclusive, mark) };
+        let old = leave(var);
         guard.queue.finish(exclusive, |slot| {
             let task = slot.task();
             if task.grant_one() {
@@ -288,7 +308,9 @@ impl VarState {
         });
         let unused = guard.is_unused();
         drop(guard);
-        drop(old);
+        if let Some(old) = old {
+            drop(old);
+        }
         if unused {
             // SAFETY: no handle, no pin, no task; made by `Var::new`.
             drop(unsafe { Box::from_raw(state.as_ptr()) });
@@ -402,18 +424,19 @@ impl Var {
         let queue = SpinLock::beside(Size::new(bytes), Ordered::default());
         let trouble = AtomicPtr::new(ptr::null_mut());
         let state = Box::new(VarState { queue, trouble, id: AtomicUsize::new(id << 1), core });
-        Var(Arc::new(Handle { state: NonNull::from(Box::leak(state)) }))
+        let state = NonNull::from(Box::leak(state));
+        Var { state, _handle: Arc::new(Handle { state }) }
     }
 
     #[inline]
     pub(crate) fn state(&self) -> &VarState {
         // SAFETY: the handle keeps it alive.
-        unsafe { self.0.state.as_ref() }
+        unsafe { self.state.as_ref() }
     }
 
     #[inline]
     pub(crate) fn state_ptr(&self) -> NonNull<VarState> {
-        self.0.state
+        self.state
     }
 
     #[inline]
@@ -429,7 +452,7 @@ impl Var {
     /// Whether both stand for the same state.
     #[must_use]
     pub fn same(&self, other: &Var) -> bool {
-        self.0.state == other.0.state
+        self.state == other.state
     }
 
     /// What identifies the var in its engine: in messages, and in [traces](crate::Trace).

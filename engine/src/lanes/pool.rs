@@ -21,6 +21,8 @@ use std::time::Duration;
 const MAX_THREADS: usize = 512;
 /// How often an idle worker looks for work before it sleeps.
 const LOOKS: u32 = rounds(400);
+/// How many of these looks come before the worker offers its core to others each time.
+const PATIENT_LOOKS: u32 = 3;
 /// How many spins lie between two looks.
 const SPINS: u32 = rounds(16);
 /// A worker wakes another when the tasks in its queue will take longer than this: about what waking costs.
@@ -342,10 +344,11 @@ impl<'a> Worker<'a> {
                 if looks > LOOKS {
                     self.shared.sleep.sleep(&**self.shared);
                     looks = 1;
-                } else if looks % 16 == 0 {
-                    yield_now();
-                } else {
+                } else if looks < PATIENT_LOOKS {
                     (0..SPINS).for_each(|_| spin_loop());
+                } else {
+                    // Who is to bring work may need this core.
+                    yield_now();
                 }
             }
         }
