@@ -641,24 +641,8 @@ impl TaskCtx<'_> {
     }
 
     /// Calls `body(i)` for every `i < n`, on this thread and on idle workers of the task's own lane, and returns when all
-    /// calls have returned. A panic in `body` is passed on.
-    ///
-    /// ```
-    /// use std::sync::atomic::{AtomicUsize, Ordering};
-    /// use varflow_engine::Engine;
-    /// # fn main() -> Result<(), varflow_engine::Error> {
-    /// let engine = Engine::builder().cpu_workers(2).build()?;
-    /// let sum = engine.data(0);
-    /// engine.task("sum").write(&sum).run_with(|ctx, sum| {
-    ///     let total = AtomicUsize::new(0);
-    ///     ctx.parallel_for(100, &|i| {
-    ///         total.fetch_add(i, Ordering::Relaxed);
-    ///     });
-    ///     *sum = total.into_inner();
-    /// });
-    /// assert_eq!(sum.wait()?, 4950);
-    /// # Ok(()) }
-    /// ```
+    /// calls have returned. A panic in `body` is passed on. Locks over parts of a value (`Mutex<&mut [T]>`, one for each index) let
+    /// the body write; they are never contended.
     pub fn parallel_for(&self, n: usize, body: &(dyn Fn(usize) + Sync)) {
         if n <= 1 {
             return (0..n).for_each(body);
