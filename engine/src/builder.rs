@@ -22,7 +22,23 @@ const INLINE_BYTES: usize = 128;
 /// A task over bare vars. The engine orders it; what the body touches is the caller's promise.
 ///
 /// A task that cannot be accepted (a var of another engine, an engine that has shut down) fails like any other: it
-/// poisons what it writes.
+/// poisons what it writes. A var that is named more than once counts once, and as written if it is both read and written.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use varflow_engine::Engine;
+/// # fn main() -> Result<(), varflow_engine::Error> {
+/// let engine = Engine::builder().cpu_workers(2).build()?;
+/// let (cell, var) = (Arc::new(AtomicU64::new(0)), engine.var()); // the var stands for the cell
+/// for i in 1..=4 {
+///     let cell = cell.clone();
+///     engine.raw("append").write(&var).run(move |_| cell.store(10 * cell.load(Ordering::Relaxed) + i, Ordering::Relaxed));
+/// }
+/// var.wait()?;
+/// assert_eq!(cell.load(Ordering::Relaxed), 1234);
+/// # Ok(()) }
+/// ```
 #[must_use = "a task does nothing until run"]
 pub struct RawTask<'a> {
     engine: &'a Engine,
@@ -134,7 +150,7 @@ impl<'a> RawTask<'a> {
         self
     }
 
-    /// Pushes the task.
+    /// Pushes the task, and returns. The body runs when all vars are granted; what it returns says whether the task succeeded.
     #[inline(always)]
     pub fn run<R: Outcome>(self, body: impl FnOnce(&TaskCtx<'_>) -> R + Send + 'static) {
         if self.has_token() {
@@ -147,7 +163,7 @@ impl<'a> RawTask<'a> {
         }
     }
 
-    /// Pushes a task that is done when its token is used.
+    /// Pushes a task that is done when its token is used: see [`Completion`]. The body only starts the work.
     pub fn run_async(self, body: impl FnOnce(&TaskCtx<'_>, Completion) + Send + 'static) {
         if self.has_token() {
             self.run_async_unless_cancelled(Box::new(body));
@@ -255,7 +271,24 @@ fn fits<F>(_: &F) -> bool {
     size_of::<F>() <= INLINE_BYTES && align_of::<F>() <= 16
 }
 
-/// A task over typed values. `A` is the tuple of its accesses so far.
+/// A task over typed values, at most eight of them. `A` is the tuple of its accesses so far.
+///
+/// The body gets `&T` for each value that is read and `&mut T` for each that is written, in the order in which they were named.
+/// Naming a value twice, at least once to write it, fails the task with [`Cause::NamedTwice`].
+///
+/// ```
+/// use varflow_engine::Engine;
+/// # fn main() -> Result<(), varflow_engine::Error> {
+/// let engine = Engine::builder().cpu_workers(2).build()?;
+/// let (price, stock) = (engine.data(3), engine.data(10));
+/// engine.task("sell").write(&stock).run(|stock| {
+///     *stock -= 1;
+///     if *stock < 0 { Err("sold out") } else { Ok(()) } // an error fails the task
+/// });
+/// let worth = engine.task("worth").read(&price).read(&stock).compute(|price, stock| price * stock);
+/// assert_eq!(worth.wait()?, 27);
+/// # Ok(()) }
+/// ```
 #[must_use = "a task does nothing until run"]
 pub struct TaskBuilder<'e, A> {
     raw: RawTask<'e>,
@@ -307,7 +340,7 @@ macro_rules! arity {
                 self.run_with(move |_ctx, $($name),*| body($($name),*));
             }
 
-            /// As `run`, with the task's context first.
+            /// As `run`, with the task's context first: for [parallel loops](TaskCtx::parallel_for), and to push tasks.
             pub fn run_with<R: Outcome>(
                 self,
                 body: impl for<'a> FnOnce(&TaskCtx<'_>, $($name::Out<'a>),*) -> R + Send + 'static,
@@ -353,7 +386,8 @@ macro_rules! arity {
                 });
             }
 
-            /// Pushes the task, whose result is a new value.
+            /// Pushes the task, whose result is a new value. It fails by a panic only: a `Result` that the body returns
+            /// is the value.
             pub fn compute<R: Send + Sync + 'static>(
                 self,
                 body: impl for<'a> FnOnce($($name::Out<'a>),*) -> R + Send + 'static,

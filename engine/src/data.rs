@@ -12,7 +12,19 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 /// A value that only tasks touch, and only those that name it: `&T` to those that read, `&mut T` to those that write.
-/// Clones stand for the same value.
+/// Clones stand for the same value. Made by [`Engine::data`](crate::Engine::data), and by
+/// [`compute`](crate::TaskBuilder::compute) from a task's result.
+///
+/// ```
+/// use varflow_engine::Engine;
+/// # fn main() -> Result<(), varflow_engine::Error> {
+/// let engine = Engine::builder().cpu_workers(2).build()?;
+/// let words = engine.data(vec!["a"]);
+/// engine.task("push").write(&words).run(|words| words.push("b"));
+/// let len = engine.task("len").read(&words).compute(|words| words.len());
+/// assert_eq!((len.wait()?, words.wait()?), (2, vec!["a", "b"]));
+/// # Ok(()) }
+/// ```
 pub struct Data<T>(Arc<Cell<T>>);
 
 struct Cell<T> {
@@ -45,10 +57,12 @@ impl<T: Send + Sync + 'static> Data<T> {
         &self.0.var
     }
 
-    /// Waits for the tasks pushed so far that write the value, and gives a copy of it.
+    /// Waits for the tasks pushed so far that write the value, and gives a copy of it, made by a task named `read`. The value
+    /// is a future as well.
     ///
     /// # Errors
-    /// As [`Var::wait`]; [`Error::Unwritten`] if there is no value.
+    /// As [`Var::wait`]; a failure with [`Cause::ShutDown`](crate::Cause::ShutDown) when the engine has shut down;
+    /// [`Error::Unwritten`] if there is no value.
     #[track_caller]
     pub fn wait(&self) -> Result<T, Error>
     where
@@ -72,13 +86,14 @@ impl<T: Send + Sync + 'static> Data<T> {
             let value = unsafe { from.fetch() }.cloned();
             *into.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = value;
         });
-        Copied { to, done }
+        Copied { to, done, from: self.var().clone() }
     }
 }
 
 struct Copied<T> {
     to: Arc<std::sync::Mutex<Option<T>>>,
     done: Var,
+    from: Var,
 }
 
 impl<T> Copied<T> {
@@ -89,7 +104,7 @@ impl<T> Copied<T> {
 
     fn take(self) -> Result<T, Error> {
         let value = self.to.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        value.ok_or_else(|| Error::Unwritten("a value made by a task".to_string()))
+        value.ok_or_else(|| Error::Unwritten(format!("{:?}", self.from)))
     }
 }
 

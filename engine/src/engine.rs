@@ -115,7 +115,7 @@ impl Core {
     }
 
     fn num_done(&self) -> usize {
-        // Acquire: who sees that the tasks are done sees what they did.
+        // Acquire: pairs with the Release in `task_done`: who sees that the tasks are done sees what they did.
         self.done.iter().fold(0, |n: usize, c| n.wrapping_add(c.load(Ordering::Acquire)))
     }
 
@@ -129,11 +129,11 @@ impl Core {
     pub(crate) fn task_done(&self, counter: usize) {
         if counter > 0 {
             let own = &self.done[counter];
-            // Release: pairs with the Acquire in `is_idle`. Only this thread writes the counter.
+            // Release: pairs with the Acquire in `num_done`. Only this thread writes the counter.
             own.store(own.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         } else {
-            // SeqCst: see `wake_waiters`.
-            self.done[0].fetch_add(1, Ordering::SeqCst);
+            // Release: as above.
+            self.done[0].fetch_add(1, Ordering::Release);
             self.wake_waiters();
         }
     }
@@ -147,7 +147,8 @@ impl Core {
     /// Whether nothing is pending. Each count only grows, and the tasks done are never more than those pushed: if the
     /// tasks done, counted first, are as many as those pushed, counted later, then so it was in between.
     fn is_idle(&self) -> bool {
-        self.num_done() == self.pushed.load(Ordering::Acquire)
+        // Relaxed: after the Acquire loads, which show no task as done that this does not show as pushed.
+        self.num_done() == self.pushed.load(Ordering::Relaxed)
     }
 
     /// Wakes those who wait for the engine to be idle, if it is.
@@ -273,6 +274,7 @@ impl Core {
     /// Whether tasks may still be pushed.
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
+        // Acquire: pairs with the Release in `close`: who is refused sees what was done before.
         self.state.load(Ordering::Acquire) == CLOSED
     }
 
@@ -283,8 +285,8 @@ impl Core {
 
     fn shut_down(self: &Arc<Self>, how: OnDrop) {
         let to = if how == OnDrop::Drain { DRAINING } else { CANCELLING };
-        // AcqRel: pairs with `is_closed`. Only the first caller closes.
-        if self.state.compare_exchange(OPEN, to, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        // Relaxed: it only settles that the first caller closes, and how; nothing is handed over by it.
+        if self.state.compare_exchange(OPEN, to, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return;
         }
         if running().is_empty() {
@@ -298,6 +300,7 @@ impl Core {
 
     fn close(&self) {
         self.drain();
+        // Release: pairs with the Acquire in `is_closed`.
         self.state.store(CLOSED, Ordering::Release);
         let lanes = self.lanes.iter().filter_map(OnceLock::get).count();
         (0_u16..).take(lanes).filter(|index| !self.is_removed(*index)).for_each(|index| self.stop_lane(index));
@@ -354,7 +357,8 @@ impl Engine {
         EngineBuilder { lanes: Vec::new(), on_drop: OnDrop::Drain, max_tasks: None, max_bytes: None }
     }
 
-    /// An engine that runs each task as it is pushed, on the pushing thread: the oracle of the tests.
+    /// An engine that runs each task as it is pushed, on the pushing thread: the oracle of the tests, and good for debugging.
+    /// See [`Serial`].
     #[must_use]
     pub fn serial() -> Engine {
         Engine::with_lane(Arc::new(Serial::new("serial")), OnDrop::Drain, None)
@@ -399,7 +403,7 @@ impl Engine {
         &self.core
     }
 
-    /// A new var.
+    /// A new var: it stands for some state of yours.
     #[must_use]
     pub fn var(&self) -> Var {
         Var::new(self.core.clone(), 0)
@@ -487,10 +491,11 @@ impl Engine {
         LaneHandle { core: self.core.clone(), index: 0 }
     }
 
-    /// Waits until nothing is pending.
+    /// Waits until nothing is pending. The engine is a future as well: `(&engine).await` does the same without blocking the
+    /// thread.
     ///
     /// # Errors
-    /// The first failure of any task since the last call. [`Error::WaitCycle`] inside a task of this engine, which would
+    /// The first failure of any task since the last call, which is told once; vars go on telling theirs. [`Error::WaitCycle`] inside a task of this engine, which would
     /// wait for itself.
     pub fn wait_all(&self) -> Result<(), Error> {
         self.refuse_inside("wait_all")?;
@@ -590,10 +595,10 @@ enum LaneSpec {
 }
 
 impl EngineBuilder {
-    /// Adds a pool of `n` worker threads (at least one).
+    /// Adds a [`Pool`] of `n` worker threads (at least one), named `cpu`.
     #[must_use]
     pub fn cpu_workers(mut self, n: usize) -> Self {
-        self.lanes.push(LaneSpec::Pool(n.max(1)));
+        self.lanes.push(LaneSpec::Pool(n));
         self
     }
 

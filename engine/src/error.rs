@@ -83,6 +83,8 @@ impl fmt::Display for Cause {
 }
 
 /// A failed task and the tasks that were skipped because of it. Cheap to clone: it is shared by all that it poisons.
+///
+/// As text it tells the task, its push site, the cause, and the last eight of those that were skipped.
 #[derive(Clone, Debug)]
 pub struct Failure {
     root: Arc<Root>,

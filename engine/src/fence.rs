@@ -19,13 +19,54 @@ use std::sync::Weak;
 /// A task that is finished with a fence ([`Completion::fence`](crate::Completion::fence)) counts as issued: those that
 /// come after it on lanes that [understand](crate::Lane::understands) the fence are started at once, and have the device
 /// wait ([`ReadyTask::fences`](crate::ReadyTask::fences)); all others start when the fence has fired. No thread blocks.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use varflow_engine::{Engine, Fence, Signal};
+///
+/// /// Fires when its owner says so.
+/// #[derive(Default)]
+/// struct Event(Mutex<(bool, Vec<Signal>)>);
+///
+/// impl Event {
+///     fn fire(&self) {
+///         let signals = {
+///             let mut state = self.0.lock().unwrap();
+///             state.0 = true;
+///             std::mem::take(&mut state.1)
+///         };
+///         signals.into_iter().for_each(|signal| signal.fire(Ok(()))); // with no lock held
+///     }
+/// }
+///
+/// impl Fence for Event {
+///     fn on_fire(self: Arc<Self>, signal: Signal) {
+///         let mut state = self.0.lock().unwrap();
+///         if !state.0 {
+///             return state.1.push(signal);
+///         }
+///         drop(state);
+///         signal.fire(Ok(()));
+///     }
+/// }
+///
+/// # fn main() -> Result<(), varflow_engine::Error> {
+/// let engine = Engine::builder().cpu_workers(1).build()?;
+/// let (var, event) = (engine.var(), Arc::new(Event::default()));
+/// let its = event.clone();
+/// engine.raw("issue").write(&var).run_async(move |_ctx, token| token.fence(its));
+/// std::thread::spawn(move || event.fire()); // stands for the device
+/// var.wait()?;
+/// # Ok(()) }
+/// ```
 pub trait Fence: Any + Send + Sync {
     /// Keeps `signal`, and uses it once the work is done or has failed; at once if it has already. Any thread may use it.
     /// The engine keeps no fence alive: one that nobody holds any more is lost, with the signals in it.
     fn on_fire(self: Arc<Self>, signal: Signal);
 }
 
-/// Tells the engine that a fence has fired. Dropped unused, it tells that the work was lost.
+/// Tells the engine that a [`Fence`] has fired. Dropped unused, it tells that the work was lost: the task fails with
+/// [`Cause::FenceDropped`].
 pub struct Signal(Option<(Arc<Core>, Arc<Fenced>)>);
 
 impl Signal {
@@ -33,7 +74,7 @@ impl Signal {
         Signal(Some((core, fenced)))
     }
 
-    /// The work is done, or failed.
+    /// The work is done, or failed. Starts, on this thread, what was kept for the fence: hold no lock that a task or lane may need.
     pub fn fire(mut self, result: Result<(), BoxError>) {
         if let Some((core, fenced)) = self.0.take() {
             fenced.fire(&core, result.map_err(Cause::Failed));

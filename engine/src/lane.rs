@@ -29,6 +29,47 @@ use crate::task::ReadyTask;
 ///    start, ready tasks run without any further call.
 /// 9. **Shutdown leaves nothing behind.** [`shutdown`](Lane::shutdown) returns, from a task of the lane too; tasks that the lane
 ///    still has, and tasks handed over later, are run or dropped as in rule 1. It may be called again.
+///
+/// # Example
+/// A lane that counts what it is handed, and leaves the rest to a [`Pool`](crate::Pool). `docs/engine.md` in the repository has one with
+/// threads of its own.
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use varflow_engine::{Engine, Error, Lane, Pool, ReadyTask, conformance};
+///
+/// struct Counted(Pool, AtomicUsize);
+///
+/// impl Lane for Counted {
+///     fn name(&self) -> &str {
+///         "counted"
+///     }
+///     fn submit(&self, task: ReadyTask) {
+///         self.1.fetch_add(1, Ordering::Relaxed);
+///         self.0.submit(task);
+///     }
+///     fn width(&self) -> usize {
+///         self.0.width()
+///     }
+///     fn parallel_for(&self, n: usize, body: &(dyn Fn(usize) + Sync)) {
+///         self.0.parallel_for(n, body);
+///     }
+///     fn begin_block(&self) -> Result<(), Error> {
+///         self.0.begin_block()
+///     }
+///     fn end_block(&self) {
+///         self.0.end_block();
+///     }
+///     fn shutdown(&self) {
+///         self.0.shutdown();
+///     }
+/// }
+///
+/// let counted = || Counted(Pool::start("workers", 2).unwrap(), AtomicUsize::new(0));
+/// conformance::check(counted).unwrap();
+/// let engine = Engine::builder().lane(counted()).build()?;
+/// assert_eq!(engine.task("answer").compute(|| 42).wait()?, 42);
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Lane: Send + Sync + 'static {
     /// The name told in errors and traces.
     fn name(&self) -> &str;

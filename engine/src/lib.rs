@@ -1,8 +1,30 @@
 //! An asynchronous dependency engine: push tasks that name the state they read and write, and they run side by side
 //! wherever that gives the result of running them one by one in push order.
 //!
-//! The engine knows no tensors, files or devices. See [`Engine`] for a first program, and [`Engine::observe`] for what can
-//! be told of the tasks that it runs.
+//! The engine knows no tensors, files or devices.
+//!
+//! - State: [`Data`] owns a value and its var; a bare [`Var`] stands for state that you own.
+//! - Tasks: [`Engine::task`] describes one over values, [`Engine::raw`] one over bare vars.
+//! - Results: [`Data::wait`], [`Var::wait`] and [`Engine::wait_all`]; all of them are futures too. An [`Error`] tells the task
+//!   that failed first, and those that were skipped because of it.
+//! - Many tasks at once, again and again: [`Recorder`] and [`Schedule`].
+//! - Where tasks run: [`Pool`], [`Serial`], [`Shuffled`], [`SimQueue`], or a [`Lane`] of your own, checked by [`conformance`].
+//! - Work that ends elsewhere: [`Completion`] and [`Fence`].
+//! - How much is pending: [`EngineBuilder::max_pending_tasks`], [`Engine::room`]. What is not wanted any more: [`CancelToken`].
+//! - What happened: [`Engine::observe`].
+//!
+//! `docs/engine.md` in the repository is a page on all of it, with programs; `engine/DESIGN.md` says why the promises hold.
+//!
+//! ```
+//! use varflow_engine::Engine;
+//! # fn main() -> Result<(), varflow_engine::Error> {
+//! let engine = Engine::builder().cpu_workers(2).build()?;
+//! let (x, y) = (engine.data(vec![1.0; 8]), engine.data(vec![2.0; 8]));
+//! engine.task("axpy").read(&x).write(&y).run(|x, y| y.iter_mut().zip(x).for_each(|(y, x)| *y += 0.5 * x));
+//! let sum = engine.task("sum").read(&y).compute(|y| y.iter().sum::<f64>());
+//! assert_eq!(sum.wait()?, 20.0); // or sum.await
+//! # Ok(()) }
+//! ```
 
 mod access;
 mod bounds;
@@ -51,3 +73,12 @@ pub use recorder::{Recorder, Schedule};
 pub use task::{Completion, Outcome, ReadyTask, TaskCtx};
 pub use var::Var;
 pub use waiting::VarFuture;
+
+/// The page on the engine, so that its programs run as tests.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../docs/engine.md")]
+    struct EnginePage;
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+}

@@ -5,7 +5,15 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// A name that is either known at compile time or shared.
+/// A name that is either known at compile time or shared, and so is cheap to clone.
+///
+/// ```
+/// use varflow_engine::Engine;
+/// let engine = Engine::serial();
+/// engine.raw("known").run(|ctx| assert_eq!(ctx.name().as_str(), "known"));
+/// engine.raw(format!("layer {}", 3)).run(|ctx| assert_eq!(ctx.name().to_string(), "layer 3"));
+/// engine.wait_all().unwrap();
+/// ```
 #[repr(C, packed(4))]
 pub struct Name {
     start: NonNull<u8>,

@@ -576,7 +576,8 @@ impl Inbox {
         let mut last = self.last.load(Ordering::Relaxed);
         loop {
             task.next().set(NonNull::new(last).map(TaskRef));
-            // Release: the task is seen by who takes it. SeqCst: see `Shared::submitted` in the pool.
+            // Release: pairs with the Acquire in `take`: the task is seen by who takes it. SeqCst: with the look of a worker
+            // that falls asleep, see `Sleep::submitted_seq_cst`.
             match self.last.compare_exchange_weak(last, task.0.as_ptr(), Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => last = now,
@@ -586,12 +587,13 @@ impl Inbox {
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
+        // SeqCst: with the push.
         self.last.load(Ordering::SeqCst).is_null()
     }
 
     /// Takes all tasks, oldest first.
     pub(crate) fn take(&self) -> impl Iterator<Item = TaskRef> {
-        // Acquire: pairs with the push.
+        // Acquire: pairs with the Release in `push`.
         let mut at = NonNull::new(self.last.swap(ptr::null_mut(), Ordering::Acquire)).map(TaskRef);
         let mut oldest = None;
         while let Some(task) = at {

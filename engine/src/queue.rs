@@ -3,23 +3,6 @@
 //! Tasks enter in push order. A reader is granted when no writer is running or waiting before it; a writer when nothing is
 //! running or waiting before it. So each var sees its accesses as if they ran one by one in push order, which is all
 //! that serial equivalence needs. Where those wait that are not granted is the caller's choice: a [`WaitList`].
-//!
-//! ```
-//! use std::collections::VecDeque;
-//! use varflow_engine::VarQueue;
-//! let mut q = VarQueue::<VecDeque<_>>::default();
-//! assert!(q.push("r1", false));  // granted at once
-//! assert!(q.push("r2", false));  // beside the first reader
-//! assert!(!q.push("w", true));   // waits for both
-//! assert!(!q.push("r3", false)); // waits for the writer before it
-//! let mut out = vec![];
-//! q.finish(false, |t| out.push(t));
-//! assert!(out.is_empty());
-//! q.finish(false, |t| out.push(t));
-//! assert_eq!(out, ["w"]);
-//! q.finish(true, |t| out.push(t));
-//! assert_eq!(out, ["w", "r3"]);
-//! ```
 
 use std::collections::VecDeque;
 
@@ -54,7 +37,27 @@ impl<T> WaitList for VecDeque<(T, bool)> {
     }
 }
 
-/// The accesses of one var: how many are running, and who waits, in push order.
+/// The accesses of one var: how many are running, and who waits, in push order. The engine has one for each var; it is public for
+/// those who check or teach the rule.
+///
+/// A reader is granted when no writer is running or waiting before it; a writer when nothing is running or waiting before it.
+///
+/// ```
+/// use std::collections::VecDeque;
+/// use varflow_engine::VarQueue;
+/// let mut q = VarQueue::<VecDeque<_>>::default();
+/// assert!(q.push("r1", false));  // granted at once
+/// assert!(q.push("r2", false));  // beside the first reader
+/// assert!(!q.push("w", true));   // waits for both
+/// assert!(!q.push("r3", false)); // waits for the writer before it
+/// let mut out = vec![];
+/// q.finish(false, |t| out.push(t));
+/// assert!(out.is_empty());
+/// q.finish(false, |t| out.push(t));
+/// assert_eq!(out, ["w"]);
+/// q.finish(true, |t| out.push(t));
+/// assert_eq!(out, ["w", "r3"]);
+/// ```
 #[derive(Debug, Default)]
 pub struct VarQueue<L> {
     readers: u32,

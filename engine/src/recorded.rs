@@ -137,7 +137,7 @@ pub(crate) struct Plan {
     core: Arc<Core>,
     name: Name,
     tasks: Box<[RecordedTask]>,
-    /// What each task waits for still; it sets its own anew before it runs. Apart from the tasks, so that it stays in cache.
+    /// What each task waits for still; it sets its own anew as it ends. Apart from the tasks, so that it stays in cache.
     counters: Box<[AtomicU32]>,
     edges: Box<[Edge]>,
     /// The ports that end with a task.

@@ -339,12 +339,27 @@ fn by_first(n: usize, pairs: Vec<(u32, u32)>) -> Option<(Vec<Range<u32>>, Vec<u3
 /// A recorded schedule: its order was resolved once, and it is submitted many times. Clones stand for the same schedule.
 ///
 /// Each submission acts as if its tasks were pushed one by one where it is submitted. One run of a schedule begins when the one
-/// before has ended. Dropping the schedule lets runs that were submitted go on.
+/// before has ended. Dropping the schedule lets runs that were submitted go on. Made by a [`Recorder`].
+///
+/// ```
+/// use varflow_engine::Engine;
+/// # fn main() -> Result<(), varflow_engine::Error> {
+/// let engine = Engine::builder().cpu_workers(2).build()?;
+/// let x = engine.data(1);
+/// let mut recorder = engine.recorder("double");
+/// engine.task("double").write(&x).record(&mut recorder, |x| *x *= 2);
+/// let double = recorder.finish()?;
+/// (0..10).for_each(|_| double.submit());
+/// double.wait()?;
+/// assert_eq!(x.wait()?, 1024);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Schedule(Arc<Plan>);
 
 impl Schedule {
-    /// Pushes all tasks of the schedule at once.
+    /// Pushes all tasks of the schedule at once. On an engine that has shut down the run fails as a whole, and poisons what it
+    /// would have written.
     #[track_caller]
     pub fn submit(&self) {
         self.0.submit(Location::caller());

@@ -81,7 +81,7 @@ impl Slab {
         loop {
             // SAFETY: the chain's blocks are free and the caller's.
             unsafe { (*chain.first).next_chain = head };
-            // Release: pairs with the Acquire in `alloc`: the links are seen by who takes the chain.
+            // Release: pairs with the Acquire in `refill`: the links are seen by who takes the chain.
             match returned.compare_exchange_weak(head, chain.first, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => head = now,
@@ -177,7 +177,7 @@ impl Drop for Slab {
     fn drop(&mut self) {
         for size in &self.sizes {
             for chunk in size.free.lock().chunks.drain(..) {
-                // SAFETY: allocated in `refill` with this layout; no task lives longer than the engine.
+                // SAFETY: allocated in `add_chunk` with this layout; no task lives longer than the engine.
                 unsafe { dealloc(chunk.as_ptr(), CHUNK) };
             }
         }

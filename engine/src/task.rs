@@ -505,11 +505,13 @@ pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".to_string())
 }
 
-/// A task whose turn has come. Dropping it without running it fails it.
+/// A task whose turn has come, in the hands of its [`Lane`](crate::Lane). Dropping it without running it fails it with
+/// [`Cause::LaneGaveUp`].
 pub struct ReadyTask(Option<TaskRef>);
 
 impl ReadyTask {
-    /// Runs the task's body on this thread, then lets the tasks that waited for it go.
+    /// Runs the task's body on this thread, then lets the tasks that waited for it go: that hands them to their lanes, this one
+    /// perhaps among them. A task that reads poison, or is cancelled, ends without its body being called. Does not panic.
     pub fn run(mut self) {
         if let Some(task) = self.0.take() {
             let core = Self::core_of(task);
@@ -567,23 +569,34 @@ impl Drop for ReadyTask {
     }
 }
 
-/// The promise that an asynchronous task will be finished. Dropping it unused fails the task.
+/// The promise that an asynchronous task will be finished, by [`complete`](Completion::complete) or
+/// [`fence`](Completion::fence), on any thread. Dropping it unused fails the task with [`Cause::TokenDropped`].
+///
+/// ```
+/// use varflow_engine::Engine;
+/// # fn main() -> Result<(), varflow_engine::Error> {
+/// let engine = Engine::builder().cpu_workers(1).build()?;
+/// let page = engine.var();
+/// engine.raw("fetch").overwrite(&page).run_async(|_ctx, token| {
+///     std::thread::spawn(move || token.complete(Err("no network".into())));
+/// });
+/// assert!(page.wait().is_err_and(|e| e.to_string().ends_with("failed: no network")));
+/// # Ok(()) }
+/// ```
 pub struct Completion {
     task: TaskRef,
     core: Arc<Core>,
 }
 
 impl Completion {
-    /// Finishes the task.
+    /// Finishes the task: lets go what waits for it, on this thread. An error fails it, as one that a body returns.
     pub fn complete(self, result: Result<(), BoxError>) {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so the count is moved out once.
         let core = unsafe { std::ptr::read(&raw const this.core) };
         finish_here(&core, this.task, result.map_err(Cause::of_body));
     }
-}
 
-impl Completion {
     /// Says that the task's work is issued on a device, and is done when `fence` fires. What comes after it on lanes that
     /// understand the fence starts now; all else starts then.
     pub fn fence(self, fence: Arc<dyn Fence>) {
@@ -628,7 +641,8 @@ impl TaskCtx<'_> {
     }
 
     /// Calls `body(i)` for every `i < n`, on this thread and on idle workers of the task's own lane, and returns when all
-    /// calls have returned. A panic in `body` is passed on.
+    /// calls have returned. A panic in `body` is passed on. Locks over parts of a value (`Mutex<&mut [T]>`, one for each index) let
+    /// the body write; they are never contended.
     pub fn parallel_for(&self, n: usize, body: &(dyn Fn(usize) + Sync)) {
         if n <= 1 {
             return (0..n).for_each(body);

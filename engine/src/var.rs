@@ -14,7 +14,22 @@ use std::future::IntoFuture;
 use std::ptr::{self, NonNull};
 
 /// A handle on a piece of state. The engine knows nothing of the state itself; it orders the tasks that name the var.
-/// Clones stand for the same var.
+/// Clones stand for the same var. Made by [`Engine::var`](crate::Engine::var); every [`Data`](crate::Data) has one.
+///
+/// A var is a future: `var.await` does what [`wait`](Var::wait) does, without blocking the thread.
+///
+/// ```
+/// use varflow_engine::Engine;
+/// # fn main() -> Result<(), varflow_engine::Error> {
+/// let engine = Engine::builder().cpu_workers(2).build()?;
+/// let file = engine.var();
+/// engine.raw("create").overwrite(&file).run(|_| Err::<(), _>("disk full"));
+/// engine.raw("append").write(&file).run(|_| ()); // skipped
+/// assert!(file.wait().is_err());
+/// engine.raw("create").overwrite(&file).run(|_| ()); // heals
+/// file.wait()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Var {
     /// The same as the handle's: found without touching the handle's memory.
@@ -450,7 +465,8 @@ impl Var {
     ///
     /// # Errors
     /// The root cause, if the state is poisoned; it is told at each wait until a task overwrites the var.
-    /// [`Error::WaitCycle`] when called inside a task that the wait depends on.
+    /// [`Error::WaitCycle`] when called inside a task that the wait depends on; [`Error::TooManyWaits`] when so many tasks wait
+    /// that their lane has no thread to spare; [`Error::InsideVar`] if only a recorded schedule may touch the var.
     #[track_caller]
     pub fn wait(&self) -> Result<(), Error> {
         Probe::push(self).wait()

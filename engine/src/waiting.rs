@@ -301,7 +301,9 @@ impl Drop for Blocking {
     }
 }
 
-/// Completes when every task pushed before it that writes the var is done.
+/// Completes when every task pushed before it that writes the var is done, with what [`Var::wait`] gives. It stands in the var's
+/// queue from the moment that it is made, and may be dropped at any time.
+#[must_use = "a future does nothing until polled"]
 pub struct VarFuture {
     probe: Probe,
     /// From the first time that it was polled too early.

@@ -334,3 +334,12 @@ fn a_long_chain_on_a_lane_that_acts_at_once_does_not_nest() {
         }
     });
 }
+
+#[test]
+fn a_pool_that_is_asked_for_no_threads_has_one() {
+    deadline(20, || {
+        let (engine, lane) = with_lane(0);
+        assert_eq!(lane.width(), 1);
+        assert_eq!(engine.task("answer").lane(&lane).compute(|| 42).wait().unwrap(), 42);
+    });
+}

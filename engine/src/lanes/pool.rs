@@ -82,11 +82,12 @@ thread_local! {
 }
 
 impl Pool {
-    /// Starts `width` threads.
+    /// Starts `width` threads, at least one.
     ///
     /// # Errors
     /// [`Error::Lane`] when the system refuses a thread.
     pub fn start(name: &str, width: usize) -> Result<Pool, Error> {
+        let width = width.max(1);
         let shared = Arc::new(Shared {
             name: name.to_string(),
             width,

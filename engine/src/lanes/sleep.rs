@@ -108,6 +108,7 @@ impl Sleep {
     #[inline]
     pub(super) fn is_stopping_seq_cst(&self) -> bool {
         fence_for_loom();
+        // SeqCst: partner is the fence in `Shared::give_up_queued`, after the store in `stop`.
         self.stopping.load(Ordering::SeqCst)
     }
 
@@ -156,7 +157,8 @@ impl Sleep {
         }
     }
 
-    /// Each load is SeqCst, so that whoever changes what it reads afterwards, and then looks for work, finds it.
+    /// Each load is SeqCst, so that whoever changes what it reads afterwards, and then looks for work, finds it: the partner is
+    /// the fence in `sleep`, or in `submitted` for a worker that retires.
     #[inline]
     fn alert(&self) {
         let asleep = self.asleep.load(Ordering::SeqCst);
@@ -209,6 +211,7 @@ impl Sleep {
     /// Sleeps until there may be something to do.
     pub(super) fn sleep(&self, view: &impl View) {
         let mut state = lock(&self.state);
+        // Pairs with the loads in `alert`.
         self.asleep.fetch_add(1, Ordering::SeqCst);
         // Pairs with the fence in `submitted`, and orders the count before the last look.
         fence(Ordering::SeqCst);
