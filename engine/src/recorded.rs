@@ -6,6 +6,10 @@
 //! has ended, so that counters, headers and inside vars serve all runs. `DESIGN.md` has the argument.
 #![expect(unsafe_code, reason = "tasks that lie in a plan, and runs that hand the plan to each other")]
 
+mod step;
+
+pub(crate) use step::Step;
+
 use crate::access::Mode;
 use crate::cancel::{CancelToken, Cancelled};
 use crate::engine::Core;
@@ -654,66 +658,4 @@ fn end_run(plan: &Plan, scratch: &mut Scratch) {
     if let Some(gate) = gate {
         finish_task(gate, failure.as_ref().map_or(Ok(()), Err), scratch);
     }
-}
-
-/// A pending task, where waits are looked into: a task of a schedule stands for itself in one run.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Step {
-    pub(crate) task: TaskRef,
-    run: Option<NonNull<Run>>,
-    /// Of a port: whether its var is not granted yet.
-    waits: bool,
-}
-
-impl Step {
-    /// A task found waiting in a var's queue.
-    pub(crate) fn waiting(task: TaskRef) -> Step {
-        let run = if let Call::Port(_) = task.call() { Some(hold(task).run) } else { None };
-        Step { task, run, waits: true }
-    }
-
-    /// A task that this engine runs.
-    pub(crate) fn running(task: TaskRef) -> Step {
-        let run = if let Call::Recorded = task.call() {
-            // SAFETY: it runs, so its run has not ended.
-            unsafe { *recorded(task).1.current.get() }
-        } else {
-            None
-        };
-        Step { task, run, waits: false }
-    }
-
-    /// What cannot go on before this within its run.
-    pub(crate) fn held_up_inside(self) -> Vec<Step> {
-        let mut out = Vec::new();
-        let Some(at) = self.run else { return out };
-        // SAFETY: one of the run's tasks, ports or gate is unfinished, so the run has not ended.
-        let run = unsafe { at.as_ref() };
-        let Some(plan) = &run.plan else { return out };
-        let step = |task| Step { task, run: self.run, waits: false };
-        let mut tasks = |range| out.extend(plan.part(range).iter().map(|edge| step(plan.task(edge.to()))));
-        if let Call::Recorded = self.task.call() {
-            // SAFETY: as above.
-            let (task, _) = unsafe { recorded(self.task) };
-            tasks(&task.successors);
-            let releases = &plan.releases[task.releases.start as usize..task.releases.end as usize];
-            out.extend(releases.iter().map(|port| step(run.ports[*port as usize])));
-            out.extend(run.gate.filter(|_| task.successors.is_empty()).map(step));
-        } else if self.waits {
-            match hold(self.task).port {
-                Some(port) => tasks(&plan.ports[port as usize].firsts),
-                None => {
-                    plan.ports.iter().for_each(|port| tasks(&port.firsts));
-                    tasks(&plan.gate_firsts);
-                }
-            }
-        }
-        out
-    }
-}
-
-fn hold(port: TaskRef) -> Hold {
-    debug_assert!(matches!(port.call(), Call::Port(_)));
-    // SAFETY: the closure of a port's task stays as long as the task.
-    unsafe { port.body().cast::<Hold>().read() }
 }

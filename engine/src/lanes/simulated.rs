@@ -1,7 +1,7 @@
 //! A simulated device: in-order queues with latency, and events that are fences. What lanes of real devices do, without one.
 
-use crate::error::{BoxError, Error};
 use super::turns::Turns;
+use crate::error::{BoxError, Error};
 use crate::fence::{Fence, Signal};
 use crate::lane::Lane;
 use crate::sync::{Arc, Mutex, lock};
