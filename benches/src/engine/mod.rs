@@ -56,6 +56,8 @@ enum Measure {
     Latency,
     /// Time and memory of a task while up to 10^7 wait behind one
     Pending,
+    /// What it costs to observe tasks of 10 µs
+    Observed,
     /// The task length at which half of the time goes into bodies, on the stencil
     Metg,
 }
@@ -72,6 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
             Measure::Throughput => table.throughput()?,
             Measure::Latency => table.latency()?,
             Measure::Pending => table.pending()?,
+            Measure::Observed => table.observed()?,
             Measure::Metg => table.metg()?,
         }
     }
@@ -119,6 +122,12 @@ impl Table<'_> {
             tasks = tasks.saturating_mul(10);
         }
         Ok(())
+    }
+
+    fn observed(&mut self) -> Result<()> {
+        let arg = self.files.named("stencil", GRAIN_TASKS, || Pattern::Stencil.workload(GRAIN_TASKS))?;
+        let turns = self.turns(|e| e.contender.system == "varflow" && e.is_dynamic, &["observed".into(), arg]);
+        self.rounds(&[Setting::Free, Setting::Pinned], Ok).run("observation", &turns, &mut self.results)
     }
 
     fn metg(&mut self) -> Result<()> {

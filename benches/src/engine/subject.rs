@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
-use varflow::engine::{Engine, Var};
+use varflow::engine::{Engine, Var, WatchOptions};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -36,6 +36,7 @@ enum Measure {
     Latency,
     Pending { workloads: Vec<Named> },
     Grain { workload: Named, iterations: Vec<u64> },
+    Observed { workload: Named },
 }
 
 /// `NAME=FILE`.
@@ -87,6 +88,7 @@ pub fn subject(args: &SubjectArgs) -> Result<()> {
                 pending(&engine, &named.name, &named.load()?)?;
             }
         }
+        Measure::Observed { workload } => observed(&engine, &workload.load()?)?,
         Measure::Grain { workload, iterations } => {
             grain(&engine, args.workers, &workload.name, &workload.load()?, iterations)?;
         }
@@ -263,14 +265,38 @@ fn work(iterations: u64) {
     }
 }
 
-/// For bodies of each length: the time that all bodies would take on as many cores as there are workers, over the time
-/// that it took.
-fn grain(engine: &Engine, workers: usize, name: &str, workload: &Workload, counts: &[u64]) -> Result<()> {
+/// How much longer tasks of 10 µs take while a watch records them: medians of alternating runs.
+fn observed(engine: &Engine, workload: &Workload) -> Result<()> {
+    const BODY_SECONDS: f64 = 10e-6;
+    let iterations = (BODY_SECONDS / seconds_per_iteration()) as u64;
+    let program = Program::new(engine, workload);
+    program.warm_up()?;
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..7 {
+        times[0].push(program.run(move || work(iterations))?);
+        let watch = engine.observe(WatchOptions::default())?;
+        times[1].push(program.run(move || work(iterations))?);
+        let lost = watch.stop().lost;
+        if lost > 0 {
+            return Err(format!("{lost} events were lost").into());
+        }
+    }
+    emit("observed tasks of 10 us", "time over unobserved", median(&times[1]) / median(&times[0]), None);
+    Ok(())
+}
+
+fn seconds_per_iteration() -> f64 {
     const MANY: u64 = 20_000_000;
     work(MANY);
     let start = Instant::now();
     work(MANY);
-    let each = start.elapsed().as_secs_f64() / MANY as f64;
+    start.elapsed().as_secs_f64() / MANY as f64
+}
+
+/// For bodies of each length: the time that all bodies would take on as many cores as there are workers, over the time
+/// that it took.
+fn grain(engine: &Engine, workers: usize, name: &str, workload: &Workload, counts: &[u64]) -> Result<()> {
+    let each = seconds_per_iteration();
     let program = Program::new(engine, workload);
     program.warm_up()?;
     for count in counts {

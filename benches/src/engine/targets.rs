@@ -58,6 +58,8 @@ const TARGETS: [(&str, Rival, f64, f64); 8] = [
 const SECOND_WORKER: f64 = 0.9;
 /// The cost of a task at any number of pending tasks over that at the cheapest.
 const FLATNESS: f64 = 1.3;
+/// Observed tasks of 10 µs take at most so many times as long as unobserved ones.
+const OBSERVED: f64 = 1.1;
 /// Bytes of a pending task of two reads and one write.
 const PENDING_BYTES: f64 = 200.0;
 
@@ -77,6 +79,11 @@ pub fn verdicts(rows: &[Row]) -> Vec<Verdict> {
     }
     out.extend(second_worker(rows));
     out.extend(pending(rows));
+    out.extend(rows.iter().filter(|r| r.unit == "time over unobserved").map(|row| {
+        let what = format!("{}, {}, {} worker(s)", row.workload, row.setting.name(), row.workers);
+        let ratio = row.median();
+        Verdict { what, ours: ratio, theirs: 1.0, ratio, wanted: Bound::AtMost(OBSERVED) }
+    }));
     out
 }
 
