@@ -4,6 +4,8 @@ use crate::support::{Act, Cells, Work};
 use crate::whole::{CELLS, Course, INSIDE, Kind, Move, Program, Seen, TOKENS, Task, VARS, recorded_index};
 use proptest::prelude::*;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::yield_now;
 use std::time::Duration;
 use varflow_engine::{
     CancelToken, Cause, Completion, Engine, Error, LaneHandle, Pool, RawTask, Recorder, Schedule, SimDevice, SimQueue,
@@ -224,11 +226,16 @@ impl Machine<'_> {
 
 /// The body of a task on a device.
 fn issue(queue: &SimQueue, work: &Arc<Work>, token: Completion) {
-    let work = work.clone();
-    token.fence(queue.issue(move || {
+    let (work, done) = (work.clone(), Arc::new(AtomicBool::new(false)));
+    let (dawdles, told) = (work.index % 3 == 0, done.clone());
+    let event = queue.issue(move || {
         work.apply();
+        told.store(true, Ordering::Release);
         if let Act::Fail = work.act { Err("told to fail".into()) } else { Ok(()) }
-    }));
+    });
+    // The device may be done with this and all that came before, by the time that it counts as issued.
+    (0..100).take_while(|_| dawdles && !done.load(Ordering::Acquire)).for_each(|_| yield_now());
+    token.fence(event);
 }
 
 /// Which task failed first, and why.

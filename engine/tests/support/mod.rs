@@ -82,7 +82,9 @@ impl Step {
         let mut out: Vec<(usize, Mode)> = Vec::new();
         for &(v, m) in &self.accesses {
             match out.iter_mut().find(|(w, _)| *w == v) {
-                Some((_, n)) => *n = n.join(m),
+                // Not by the engine's own rule, which is checked against this one.
+                Some((_, n)) if *n != m => *n = Mode::Write,
+                Some(_) => {}
                 None => out.push((v, m)),
             }
         }
