@@ -111,10 +111,20 @@ pub(crate) struct Fenced {
 #[derive(Default)]
 struct State {
     fired: Option<Result<(), Failure>>,
-    /// Issued tasks whose results this one used: if one of them failed, so did this.
-    sources: SmallVec<[Arc<Fenced>; 4]>,
+    /// What this one used, in the order of the vars: if any of that failed, so did this.
+    sources: SmallVec<[Source; 4]>,
     /// Tasks that go on when it has fired.
     held: Vec<TaskRef>,
+    /// Issued tasks whose own fences have fired, and how, but which have this one among their sources.
+    behind: Vec<(Arc<Fenced>, Result<(), Cause>)>,
+}
+
+/// Where an issued task's results come from.
+#[derive(Clone)]
+enum Source {
+    Issued(Arc<Fenced>),
+    /// An issued task that failed between the start of this one's body and its issue.
+    Failed(Failure),
 }
 
 impl Fenced {
@@ -130,7 +140,9 @@ impl Fenced {
             // SAFETY: the caller is a task that holds the var.
             let pin = unsafe { VarPin::new(var) };
             if mode.sees_old() && pin.state().is_troubled() {
-                pin.state().fences(Mode::Read, |f| sources.push(f.clone()));
+                // In this order: a fence that fires in between leaves poison.
+                pin.state().fences(Mode::Read, |f| sources.push(Source::Issued(f.clone())));
+                sources.extend(pin.state().poison(mode).map(Source::Failed));
             }
             vars.push(pin);
         }
@@ -167,9 +179,39 @@ impl Fenced {
         waits
     }
 
+    /// Its work is done. What it used may not have told its end yet, though that came first: fences fire on any thread. Then
+    /// this one tells its own after that.
     fn fire(self: &Arc<Self>, core: &Core, result: Result<(), Cause>) {
-        let sources = std::mem::take(&mut lock(&self.state).sources);
-        let inherited = sources.iter().find_map(|s| lock(&s.state).fired.as_ref()?.as_ref().err().cloned());
+        let mut fired = vec![(self.clone(), result)];
+        while let Some((fenced, result)) = fired.pop() {
+            fenced.tell(core, result, &mut fired);
+        }
+    }
+
+    /// Tells the end if those of all sources are known, and leaves in `fired` what waited for that.
+    fn tell(
+        self: Arc<Self>,
+        core: &Core,
+        result: Result<(), Cause>,
+        fired: &mut Vec<(Arc<Fenced>, Result<(), Cause>)>,
+    ) {
+        let sources = lock(&self.state).sources.clone();
+        let mut inherited = None;
+        for source in &sources {
+            let failure = match source {
+                Source::Failed(failure) => Some(failure.clone()),
+                Source::Issued(source) => {
+                    let mut state = lock(&source.state);
+                    match &state.fired {
+                        None => return state.behind.push((self, result)),
+                        Some(fired) => fired.as_ref().err().cloned(),
+                    }
+                }
+            };
+            inherited = inherited.or(failure);
+        }
+        // Or a chain of issued tasks would keep all that came before.
+        lock(&self.state).sources.clear();
         let result = match (result, inherited) {
             (_, Some(failure)) => Err(failure.through(self.task.clone())),
             (Err(cause), None) => {
@@ -184,11 +226,12 @@ impl Fenced {
         }
         // First the vars, then the flag: who finds the flag set finds the poison.
         for var in &self.vars {
-            var.state().fired(self, result.as_ref().err());
+            var.state().fired(&self, result.as_ref().err());
         }
         let held = {
             let mut state = lock(&self.state);
             state.fired = Some(result);
+            fired.append(&mut state.behind);
             std::mem::take(&mut state.held)
         };
         held.into_iter().for_each(|task| hand_on(core, task));

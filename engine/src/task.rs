@@ -232,14 +232,16 @@ pub(crate) fn look(task: TaskRef, accesses: impl Iterator<Item = (NonNull<VarSta
     let lane = (!task.call().is_inline()).then(|| core.lane(task.lane()));
     // The poison of the var with the lowest number, so that it does not depend on addresses.
     let mut found: Option<(usize, Failure)> = None;
+    let mut understood: SmallVec<[Arc<Fenced>; 4]> = SmallVec::new();
     for (var, mode) in accesses {
         // SAFETY: the task holds the var.
         let var = unsafe { var.as_ref() };
         let mut ahead: SmallVec<[Arc<Fenced>; 4]> = SmallVec::new();
         var.fences(mode, |fence| ahead.push(fence.clone()));
         for fence in ahead {
-            let understood = lane.zip(fence.fence()).is_some_and(|(l, f)| l.understands(&*f));
-            if !understood && fence.hold(task, core) {
+            if lane.zip(fence.fence()).is_some_and(|(l, f)| l.understands(&*f)) {
+                understood.push(fence);
+            } else if fence.hold(task, core) {
                 return Entry::Held;
             }
         }
@@ -247,6 +249,11 @@ pub(crate) fn look(task: TaskRef, accesses: impl Iterator<Item = (NonNull<VarSta
         if let Some(failure) = var.poison(mode).filter(|_| found.as_ref().is_none_or(|(id, _)| *id > var.id())) {
             found = Some((var.id(), failure));
         }
+    }
+    // A task that is skipped issues nothing that the device could have wait. And if work ahead of it fails yet, that may be
+    // the failure that counts.
+    if found.is_some() && understood.iter().any(|fence| fence.hold(task, core)) {
+        return Entry::Held;
     }
     found.map_or(Entry::Free, |(_, failure)| Entry::Poisoned(failure))
 }

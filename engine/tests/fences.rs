@@ -6,7 +6,7 @@ mod support;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use support::deadline;
-use varflow_engine::{Cause, Engine, Fence, LaneHandle, Signal, SimDevice, SimQueue, Var};
+use varflow_engine::{Cause, Engine, Fence, Lane, LaneHandle, ReadyTask, Signal, SimDevice, SimQueue, Var};
 
 const SHORT: Duration = Duration::from_micros(200);
 
@@ -152,7 +152,7 @@ fn a_lost_fence_is_an_error_not_a_hang() {
         let e = x.wait().unwrap_err();
         assert!(e.to_string().contains("the device stopped"), "{e}");
         // Nor is a fence that keeps its signal and that nobody holds.
-        engine.raw("lost").overwrite(&x).run_async(|_, token| token.fence(Arc::new(Late(Mutex::new(None)))));
+        engine.raw("lost").overwrite(&x).run_async(|_, token| token.fence(Late::new()));
         let e = x.wait().unwrap_err();
         assert!(matches!(e.failure().unwrap().cause(), Cause::FenceDropped), "{e}");
     });
@@ -162,7 +162,7 @@ fn a_lost_fence_is_an_error_not_a_hang() {
 fn a_fence_that_fires_later_keeps_the_engine_and_the_var() {
     deadline(30, || {
         let engine = engine();
-        let late = Arc::new(Late(Mutex::new(None)));
+        let late = Late::new();
         let (x, y) = (engine.var(), engine.data(1));
         let fence = late.clone();
         engine.raw("issued").overwrite(&x).read(y.var()).run_async(move |_, token| token.fence(fence));
@@ -175,9 +175,117 @@ fn a_fence_that_fires_later_keeps_the_engine_and_the_var() {
             std::thread::yield_now();
         }
         let dropping = std::thread::spawn(move || drop(engine));
-        late.0.lock().unwrap().take().unwrap().fire(Ok(()));
+        late.fire(Ok(()));
         dropping.join().unwrap();
         assert!(y.wait().unwrap_err().to_string().contains("shut down"));
+    });
+}
+
+impl Late {
+    fn new() -> Arc<Late> {
+        Arc::new(Late(Mutex::new(None)))
+    }
+
+    fn fire(&self, result: Result<(), &str>) {
+        self.0.lock().unwrap().take().unwrap().fire(result.map_err(Into::into));
+    }
+}
+
+/// Issues at once, and leaves it to the test when what is done.
+struct Trusting;
+
+impl Lane for Trusting {
+    fn name(&self) -> &str {
+        "trusting"
+    }
+
+    fn submit(&self, task: ReadyTask) {
+        task.run();
+    }
+
+    fn understands(&self, _: &dyn Fence) -> bool {
+        true
+    }
+}
+
+fn roots(vars: [&Var; 2]) -> [String; 2] {
+    vars.map(|var| var.wait().unwrap_err().failure().unwrap().task().name.to_string())
+}
+
+#[test]
+fn a_failure_that_is_told_late_counts_all_the_same() {
+    deadline(30, || {
+        let engine = engine();
+        let on = engine.add_lane(Trusting).unwrap();
+        let (x, y) = (engine.var(), engine.var());
+        let fences = [(); 3].map(|()| Late::new());
+        let [first, second, third] = fences.clone();
+        engine.raw("first").lane(&on).overwrite(&x).run_async(|_, token| token.fence(first));
+        engine.raw("second").lane(&on).write(&x).overwrite(&y).run_async(|_, token| token.fence(second));
+        engine.raw("third").lane(&on).write(&x).run_async(|_, token| token.fence(third));
+        // Done on the device in the right order, but told by threads of which the last came first.
+        fences[2].fire(Ok(()));
+        fences[1].fire(Ok(()));
+        fences[0].fire(Err("illegal address"));
+        assert_eq!(roots([&x, &y]), ["first", "first"]);
+        assert_eq!(x.wait().unwrap_err().failure().unwrap().skipped_len(), 2);
+        assert!(engine.wait_all().is_err());
+    });
+}
+
+#[test]
+fn a_failure_while_the_next_is_issued_counts_for_it() {
+    deadline(30, || {
+        let engine = engine();
+        let on = engine.add_lane(Trusting).unwrap();
+        let (x, y) = (engine.var(), engine.var());
+        let fences = [(); 2].map(|()| Late::new());
+        let [first, second] = fences.clone();
+        engine.raw("first").lane(&on).overwrite(&x).run_async(|_, token| token.fence(first));
+        let first = fences[0].clone();
+        engine.raw("second").lane(&on).read(&x).overwrite(&y).run_async(move |_, token| {
+            first.fire(Err("illegal address"));
+            token.fence(second);
+        });
+        fences[1].fire(Ok(()));
+        assert_eq!(roots([&x, &y]), ["first", "first"]);
+    });
+}
+
+#[test]
+fn the_failure_that_counts_does_not_depend_on_when_fences_fire() {
+    deadline(30, || {
+        for fires_early in [true, false] {
+            let engine = engine();
+            let on = engine.add_lane(Trusting).unwrap();
+            let (x, bad, y) = (engine.var(), engine.var(), engine.var());
+            let fences = [(); 2].map(|()| Late::new());
+            let [first, second] = fences.clone();
+            engine.raw("host").overwrite(&bad).run(|_| Err::<(), _>("bad"));
+            bad.wait().unwrap_err();
+            engine.raw("issued").lane(&on).overwrite(&x).run_async(|_, token| token.fence(first));
+            if fires_early {
+                fences[0].fire(Err("illegal address"));
+            }
+            // Of what is wrong with its vars, that of the first made counts.
+            let never = |_: &varflow_engine::TaskCtx<'_>, _| panic!("it is skipped");
+            engine.raw("skipped").lane(&on).read(&x).read(&bad).overwrite(&y).run_async(never);
+            if !fires_early {
+                fences[0].fire(Err("illegal address"));
+            }
+            assert_eq!(roots([&x, &y]), ["issued", "issued"]);
+
+            // What a skipped task overwrites is poisoned by that, whatever becomes of the work before.
+            engine.raw("issued").lane(&on).overwrite(&x).run_async(|_, token| token.fence(second));
+            if fires_early {
+                fences[1].fire(Err("illegal address"));
+            }
+            engine.raw("skipped").lane(&on).read(&bad).overwrite(&x).run_async(never);
+            if !fires_early {
+                fences[1].fire(Err("illegal address"));
+            }
+            assert_eq!(roots([&x, &bad]), ["host", "host"]);
+        }
     });
 }
 

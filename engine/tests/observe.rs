@@ -126,7 +126,7 @@ fn push(engine: &Engine, lane: &LaneHandle, vars: &[Var], name: &str, step: &Ste
             std::thread::spawn(|| token.complete(Ok(())));
         }),
         Act::MixAsync { elsewhere: false } => task.run_async(|_, token| token.complete(Ok(()))),
-        Act::Mix | Act::Loop { .. } => task.run(|_| std::thread::yield_now()),
+        Act::Mix | Act::Loop { .. } | Act::Nest { .. } => task.run(|_| std::thread::yield_now()),
     }
 }
 

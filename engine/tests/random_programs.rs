@@ -1,13 +1,34 @@
 //! Every program gives the result of running its tasks one by one in push order.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/machine.rs"]
+mod machine;
 mod support;
+#[path = "support/whole.rs"]
+mod whole;
 
+use machine::{KINDS, Lanes, lanes};
 use proptest::prelude::*;
-use support::{Act, Step, deadline, execute, interpret, programs};
+use proptest::test_runner::{RngAlgorithm, TestCaseError, TestCaseResult, TestError, TestRng, TestRunner};
+use std::hash::{BuildHasher, RandomState};
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::{Act, Step, deadline, programs};
 use varflow_engine::{Engine, Mode};
 
 const VARS: usize = 12;
+
+/// Programs in all, and the threads among which they are dealt.
+const PROGRAMS: u32 = 10_000;
+const THREADS: u32 = 2;
+/// The most moves of a program, and on how many kinds of lanes it runs.
+const MOVES: usize = 60;
+const VISITS: usize = 4;
+/// Every kind of lanes is visited by at least so many programs.
+const AT_LEAST: usize = 5_000;
+/// Set to what a failure prints, it has the same programs made again.
+const SEED: &str = "VARFLOW_PROGRAMS_SEED";
 
 fn quiet_panics() {
     static ONCE: std::sync::Once = std::sync::Once::new();
@@ -21,38 +42,65 @@ fn quiet_panics() {
     });
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1200, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn equal_to_push_order(program in programs(VARS, 60)) {
-        quiet_panics();
-        let wanted = interpret(&program, VARS);
-        let program = std::sync::Arc::new(program);
-        for workers in 0..4 {
-            let (p, w) = (program.clone(), wanted.clone());
-            let got = deadline(20, move || {
-                let engine =
-                    if workers == 0 { Engine::serial() } else { Engine::builder().cpu_workers(workers).build().unwrap() };
-                let got = execute(&engine, &p, VARS);
-                assert!(workers > 0 || got == w, "the serial lane differs from the interpreter");
-                got
-            });
-            prop_assert_eq!(&got, &wanted, "{} workers", workers);
-        }
+/// Runs the program on these lanes, and compares all that can be learned with what the interpreter tells.
+fn compare(program: &Arc<whole::Program>, lanes: &Lanes) -> TestCaseResult {
+    let (p, l) = (program.clone(), lanes.clone());
+    let got = catch_unwind(|| deadline(20, move || machine::execute(&l, &p)));
+    let got = got.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        TestCaseError::fail(format!("{} on {lanes:?}", text.unwrap_or("a panic")))
+    })?;
+    let wanted = whole::interpret(program);
+    prop_assert_eq!(got.seen.len(), wanted.seen.len());
+    for (place, (got, wanted)) in got.seen.iter().zip(&wanted.seen).enumerate() {
+        let untold = matches!(got, whole::Seen::Schedule(None));
+        prop_assert!(untold || got == wanted, "answer {place} is {got:?} and not {wanted:?} on {lanes:?}");
     }
+    for (cell, (got, wanted)) in got.cells.iter().zip(&wanted.cells).enumerate() {
+        prop_assert!(wanted.is_err() || got == wanted, "cell {cell} holds {got:?} and not {wanted:?} on {lanes:?}");
+    }
+    Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn equal_to_push_order_in_any_order(program in programs(VARS, 60), seed: u64) {
-        quiet_panics();
-        let wanted = interpret(&program, VARS);
-        let got = deadline(20, move || execute(&Engine::shuffled(seed), &program, VARS));
-        prop_assert_eq!(&got, &wanted, "seed {}", seed);
-    }
+/// Tasks of every kind, recorded schedules, devices, errors, cancellation, vars and schedules dropped in between: on every
+/// kind of lanes each program ends as if its tasks had run one by one.
+#[test]
+fn whole_programs_equal_push_order() {
+    quiet_panics();
+    let seed = std::env::var(SEED).ok().and_then(|text| text.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(|| RandomState::new().hash_one(SEED));
+    println!("{SEED}={seed}");
+    let visits: [AtomicUsize; KINDS] = std::array::from_fn(|_| AtomicUsize::new(0));
+    let kinds = prop::sample::subsequence((0..KINDS).collect::<Vec<_>>(), VISITS);
+    let on = kinds.prop_flat_map(|kinds| kinds.into_iter().map(lanes).collect::<Vec<_>>());
+    let visitors = (whole::programs(MOVES).prop_map(Arc::new), on);
+    let part = |thread: u32| {
+        let cases = PROGRAMS / THREADS;
+        let max_shrink_time = 30_000; // milliseconds
+        let config = ProptestConfig { cases, max_shrink_time, failure_persistence: None, ..Default::default() };
+        let bytes: Vec<u8> = [seed, u64::from(thread), 0, 0].iter().flat_map(|part| part.to_le_bytes()).collect();
+        TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)).run(
+            &visitors,
+            |(program, on)| {
+                for lanes in on {
+                    visits[lanes.kind()].fetch_add(1, Ordering::Relaxed);
+                    compare(&program, &lanes)?;
+                }
+                Ok(())
+            },
+        )
+    };
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || part(thread))).collect();
+        for part in parts {
+            match part.join().unwrap() {
+                Err(TestError::Fail(reason, (program, lanes))) => panic!("{reason}\nby {program:?}\non {lanes:?}"),
+                other => other.unwrap(),
+            }
+        }
+    });
+    let visits = visits.map(AtomicUsize::into_inner);
+    assert!(visits.iter().all(|n| *n >= AT_LEAST), "programs that visited each kind of lanes: {visits:?}");
 }
 
 /// The order in which the tasks of a program ran on the shuffled lane.

@@ -4,11 +4,12 @@
 use proptest::prelude::*;
 #[cfg(shuttle)]
 use shuttle::thread::{spawn, yield_now};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 #[cfg(not(shuttle))]
 use std::thread::{spawn, yield_now};
 use std::time::Duration;
-use varflow_engine::{Engine, Mode, Var};
+use varflow_engine::{BoxError, Completion, Engine, Mode, TaskCtx, Var};
 
 /// Runs `body` on a thread and fails if it takes longer than `seconds`.
 pub fn deadline<R: Send + 'static>(seconds: u64, body: impl FnOnce() -> R + Send + 'static) -> R {
@@ -57,6 +58,14 @@ pub enum Act {
     DropToken,
     /// Mixes by a parallel loop.
     Loop { n: usize },
+    /// Pushes tasks over a var of its own and waits for them, then mixes.
+    Nest { n: usize },
+}
+
+impl Act {
+    pub fn fails(&self) -> bool {
+        matches!(self, Act::Fail | Act::Panic | Act::DropToken)
+    }
 }
 
 /// One task: the vars it names, in any order and repetition, and what it does.
@@ -73,7 +82,9 @@ impl Step {
         let mut out: Vec<(usize, Mode)> = Vec::new();
         for &(v, m) in &self.accesses {
             match out.iter_mut().find(|(w, _)| *w == v) {
-                Some((_, n)) => *n = n.join(m),
+                // Not by the engine's own rule, which is checked against this one.
+                Some((_, n)) if *n != m => *n = Mode::Write,
+                Some(_) => {}
                 None => out.push((v, m)),
             }
         }
@@ -105,7 +116,7 @@ fn mix(a: u64, b: u64) -> u64 {
 }
 
 /// What the step puts into its written var number `nth`, given the values that it can see.
-fn value(index: usize, nth: usize, seen: &[u64]) -> u64 {
+pub fn value(index: usize, nth: usize, seen: &[u64]) -> u64 {
     seen.iter().fold(mix(index as u64, nth as u64), |h, v| mix(h, *v))
 }
 
@@ -116,8 +127,7 @@ pub fn interpret(program: &[Step], vars: usize) -> Vec<Ending> {
         let accesses = step.joined();
         let seen: Result<Vec<u64>, usize> =
             accesses.iter().filter(|(_, m)| m.sees_old()).map(|(v, _)| state[*v]).collect();
-        let fails = matches!(step.act, Act::Fail | Act::Panic | Act::DropToken);
-        let seen = if fails { seen.and(Err(index)) } else { seen };
+        let seen = if step.act.fails() { seen.and(Err(index)) } else { seen };
         for (nth, (v, _)) in accesses.iter().filter(|(_, m)| m.is_exclusive()).enumerate() {
             state[*v] = seen.as_ref().map(|s| value(index, nth, s)).map_err(|e| *e);
         }
@@ -126,78 +136,137 @@ pub fn interpret(program: &[Step], vars: usize) -> Vec<Ending> {
 }
 
 /// The memory of a program: locks that must never be contended.
-pub struct Memory {
-    pub vars: Vec<Var>,
-    cells: Vec<RwLock<u64>>,
-}
+pub struct Cells(Vec<RwLock<u64>>);
 
-impl Memory {
-    pub fn new(engine: &Engine, vars: usize) -> Arc<Memory> {
-        let cells = (0..vars).map(|v| RwLock::new(v as u64)).collect();
-        Arc::new(Memory { vars: (0..vars).map(|v| engine.sized_var(3 * v)).collect(), cells })
+impl Cells {
+    pub fn new(n: usize) -> Arc<Cells> {
+        Arc::new(Cells((0..n).map(|v| RwLock::new(v as u64)).collect()))
     }
 
-    /// Does what the step is to do; panics if anyone else touches what it holds.
-    fn apply(&self, index: usize, accesses: &[(usize, Mode)]) {
+    /// What a cell holds that nobody writes now.
+    pub fn value(&self, cell: usize) -> u64 {
+        *self.0[cell].try_read().expect("a task writes a var after it was waited for")
+    }
+}
+
+/// What a task does to the cells of its accesses, each named once.
+pub struct Work {
+    pub cells: Arc<Cells>,
+    pub index: usize,
+    pub accesses: Vec<(usize, Mode)>,
+    pub act: Act,
+}
+
+impl Work {
+    /// Mixes what is read into what is written; panics if anyone else touches what this holds.
+    pub fn apply(&self) {
         let mut readers = Vec::new();
         let mut writers = Vec::new();
         let mut seen = Vec::new();
-        for &(v, mode) in accesses {
+        for &(v, mode) in &self.accesses {
             if mode.is_exclusive() {
-                let guard = self.cells[v].try_write().expect("another task touches a var that this one writes");
+                let guard = self.cells.0[v].try_write().expect("another task touches a var that this one writes");
                 if mode.sees_old() {
                     seen.push(*guard);
                 }
                 writers.push(guard);
             } else {
-                let guard = self.cells[v].try_read().expect("another task writes a var that this one reads");
+                let guard = self.cells.0[v].try_read().expect("another task writes a var that this one reads");
                 seen.push(*guard);
                 readers.push(guard);
             }
         }
-        if index.is_multiple_of(7) {
+        if self.index.is_multiple_of(7) {
             yield_now();
         }
         for (nth, guard) in writers.iter_mut().enumerate() {
-            **guard = value(index, nth, &seen);
+            **guard = value(self.index, nth, &seen);
         }
     }
 
-    pub fn push(self: &Arc<Self>, engine: &Engine, index: usize, step: &Step) {
+    /// Whether its task is finished through a token.
+    pub fn is_async(&self) -> bool {
+        matches!(self.act, Act::MixAsync { .. } | Act::DropToken)
+    }
+
+    pub fn run(&self, ctx: &TaskCtx<'_>) -> Result<(), BoxError> {
+        match self.act {
+            Act::Fail => return Err("told to fail".into()),
+            Act::Panic => std::panic::resume_unwind(Box::new("told to panic")),
+            Act::Loop { n } => {
+                let hits: Vec<_> = (0..n).map(|_| AtomicUsize::new(0)).collect();
+                ctx.parallel_for(n, &|i| {
+                    hits[i].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(hits.iter().all(|h| h.load(Ordering::Relaxed) == 1));
+            }
+            Act::Nest { n } => nest(&ctx.engine(), n),
+            Act::Mix | Act::MixAsync { .. } | Act::DropToken => {}
+        }
+        self.apply();
+        Ok(())
+    }
+
+    pub fn run_async(self: &Arc<Self>, token: Completion) {
+        let work = self.clone();
+        let finish = move || {
+            work.apply();
+            token.complete(Ok(()));
+        };
+        match self.act {
+            Act::DropToken => drop(finish),
+            Act::MixAsync { elsewhere: true } => drop(spawn(finish)),
+            _ => finish(),
+        }
+    }
+}
+
+/// Pushes a chain of tasks and waits for it, inside a task.
+fn nest(engine: &Engine, n: usize) {
+    let (var, sum) = (engine.var(), Arc::new(AtomicU64::new(0)));
+    for i in 0..n {
+        let sum = sum.clone();
+        engine.raw("nested").write(&var).run(move |_| {
+            let old = sum.load(Ordering::Relaxed);
+            sum.store(mix(old, i as u64), Ordering::Relaxed);
+        });
+    }
+    var.wait().unwrap();
+    assert_eq!(sum.load(Ordering::Relaxed), (0..n as u64).fold(0, mix));
+}
+
+/// Vars and their cells.
+pub struct Memory {
+    pub vars: Vec<Var>,
+    cells: Arc<Cells>,
+}
+
+impl Memory {
+    pub fn new(engine: &Engine, vars: usize) -> Arc<Memory> {
+        let cells = Cells::new(vars);
+        Arc::new(Memory { vars: (0..vars).map(|v| engine.sized_var(3 * v)).collect(), cells })
+    }
+
+    pub fn push(&self, engine: &Engine, index: usize, step: &Step) {
         let mut task = engine.raw(format!("{index}")).priority(step.priority);
         for (v, mode) in &step.accesses {
             task = task.access(&self.vars[*v], *mode);
         }
-        let (memory, accesses) = (self.clone(), step.joined());
-        match step.act.clone() {
-            Act::Mix => task.run(move |_| memory.apply(index, &accesses)),
-            Act::MixAsync { elsewhere } => task.run_async(move |_, token| {
-                let finish = move || {
-                    memory.apply(index, &accesses);
-                    token.complete(Ok(()));
-                };
-                if elsewhere { drop(spawn(finish)) } else { finish() }
-            }),
-            Act::Fail => task.run(|_| Err::<(), _>("told to fail")),
-            Act::Panic => task.run(|_| -> () { std::panic::resume_unwind(Box::new("told to panic")) }),
-            Act::DropToken => task.run_async(|_, token| drop(token)),
-            Act::Loop { n } => task.run(move |ctx| {
-                let hits: Vec<_> = (0..n).map(|_| std::sync::atomic::AtomicUsize::new(0)).collect();
-                ctx.parallel_for(n, &|i| {
-                    hits[i].fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                });
-                assert!(hits.iter().all(|h| h.load(std::sync::atomic::Ordering::Relaxed) == 1));
-                memory.apply(index, &accesses);
-            }),
+        let (cells, accesses, act) = (self.cells.clone(), step.joined(), step.act.clone());
+        let work = Arc::new(Work { cells, index, accesses, act });
+        if work.is_async() {
+            task.run_async(move |_, token| work.run_async(token));
+        } else {
+            task.run(move |ctx| work.run(ctx));
         }
     }
 
     pub fn ending(&self) -> Vec<Ending> {
-        let end = |(var, cell): (&Var, &RwLock<u64>)| match var.wait() {
-            Ok(()) => Ok(*cell.try_read().expect("nobody writes after the wait")),
+        let end = |(cell, var): (usize, &Var)| match var.wait() {
+            Ok(()) => Ok(self.cells.value(cell)),
             Err(e) => Err(e.failure().expect("a task failure").task().name.as_str().parse().unwrap()),
         };
-        self.vars.iter().zip(&self.cells).map(end).collect()
+        self.vars.iter().enumerate().map(end).collect()
     }
 }
 
