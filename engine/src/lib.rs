@@ -14,6 +14,7 @@ mod dice;
 mod engine;
 mod error;
 mod fence;
+mod foreign;
 mod idle;
 mod lane;
 mod lanes;

@@ -11,12 +11,13 @@ use crate::cancel::{CancelToken, Cancelled};
 use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure};
 use crate::fence::{Fence, Fenced};
+use crate::foreign::{contained, message_of};
 use crate::name::Name;
 use crate::node::{Call, Header, Node, PortBody, SlotRef, TaskRef};
 use crate::observe::{Release, Role, TaskNumber};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, lock};
 use crate::task::finish as finish_task;
-use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, hand_on, look, mark, mark_issued, panic_message};
+use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, hand_on, look, mark, mark_issued};
 use crate::var::{OrderedGuard, Var, VarPin, VarState};
 use std::cell::UnsafeCell;
 use std::ops::Range;
@@ -534,18 +535,19 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
             match result {
                 Ok(Ok(())) => end(task, Ok(()), scratch),
                 Ok(Err(e)) => finish(task, Err(Cause::of_body(e)), scratch),
-                Err(panic) => finish(task, Err(Cause::Panicked(panic_message(&*panic))), scratch),
+                Err(panic) => finish(task, Err(Cause::Panicked(message_of(panic))), scratch),
             }
         }
         RecordedBody::Async(f) => {
             // The token may be used, and the run end, before the body returns.
             // SAFETY: plans are made by `Plan::new` only, in an Arc, which lives.
-            let _keep = unsafe {
+            let keep = unsafe {
                 Arc::increment_strong_count(plan);
                 Arc::from_raw(plan)
             };
             let token = Completion::new(task, plan.core.this());
-            let _ = as_running(task, || catch_unwind(AssertUnwindSafe(|| f(&TaskCtx::new(task), token))));
+            as_running(task, || contained(|| f(&TaskCtx::new(task), token)));
+            contained(|| drop(keep));
         }
     }
 }
@@ -654,6 +656,7 @@ fn end_run(plan: &Plan, scratch: &mut Scratch) {
     if let Some(gate) = gate {
         finish_task(gate, failure.as_ref().map_or(Ok(()), Err), scratch);
     }
+    contained(|| drop(plan));
 }
 
 /// A pending task, where waits are looked into: a task of a schedule stands for itself in one run.

@@ -5,6 +5,7 @@ use crate::access::Mode;
 use crate::engine::{Core, Engine};
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::fence::{Fence, Fenced, Signal};
+use crate::foreign::{contained, message_of};
 use crate::name::Name;
 use crate::node::{Call, TaskList, TaskRef};
 use crate::observe::Release;
@@ -20,10 +21,11 @@ use std::ptr::NonNull;
 /// How deep the handing on of tasks may nest: see `hand_on_all`.
 const MAX_DEPTH: u32 = 64;
 
-/// A task that this thread runs, on its stack; the one beneath is further down the same stack.
+/// A task that this thread runs, on its stack; the one beneath is further down the same stack. Without a task: foreign code
+/// between the engine's own steps.
 #[derive(Clone, Copy)]
 struct Frame {
-    task: TaskRef,
+    task: Option<TaskRef>,
     beneath: Option<NonNull<Frame>>,
 }
 
@@ -45,13 +47,13 @@ pub(crate) fn running() -> Vec<TaskRef> {
     while let Some(frame) = at {
         // SAFETY: frames lie on this thread's stack and are taken out of `RUNNING` before they go.
         let frame = unsafe { *frame.as_ref() };
-        out.push(frame.task);
+        out.extend(frame.task);
         at = frame.beneath;
     }
     out
 }
 
-/// Whether this thread runs a task.
+/// Whether this thread runs a task, or foreign code that a task has left.
 pub(crate) fn is_running() -> bool {
     RUNNING.with(Cell::get).is_some()
 }
@@ -59,6 +61,16 @@ pub(crate) fn is_running() -> bool {
 /// Runs `body` with `task` marked as the one that this thread runs. `body` does not unwind.
 #[inline]
 pub(crate) fn as_running<R>(task: TaskRef, body: impl FnOnce() -> R) -> R {
+    in_frame(Some(task), body)
+}
+
+/// The same, for what is no task's body but must not hold the engine up either.
+pub(crate) fn as_inside<R>(body: impl FnOnce() -> R) -> R {
+    in_frame(None, body)
+}
+
+#[inline]
+fn in_frame<R>(task: Option<TaskRef>, body: impl FnOnce() -> R) -> R {
     let frame = Frame { task, beneath: RUNNING.with(Cell::get) };
     RUNNING.with(|r| r.set(Some(NonNull::from(&frame))));
     let result = body();
@@ -334,7 +346,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
             match as_running(task, || catch_unwind(AssertUnwindSafe(body))) {
                 Ok(Ok(())) => finish(task, Ok(()), scratch),
                 Ok(Err(e)) => fail(task, Cause::of_body(e), scratch),
-                Err(panic) => fail(task, Cause::Panicked(panic_message(&*panic)), scratch),
+                Err(panic) => fail(task, Cause::Panicked(message_of(panic)), scratch),
             }
         }
         Call::Async(f) => {
@@ -347,7 +359,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
             // SAFETY: as above.
             let body = || unsafe { f(body, &TaskCtx::new(task), token) };
             // A panic drops the token, unless the body has passed it on: then its holder still completes the task.
-            let _ = as_running(task, || catch_unwind(AssertUnwindSafe(body)));
+            as_running(task, || contained(body));
             if task.grant_one() {
                 // SAFETY: the token was used, so all accesses are finished; the body has returned.
                 unsafe { task.free(&mut scratch.freed) };
@@ -486,11 +498,6 @@ fn give_up(core: &Core, task: TaskRef, scratch: &mut Scratch) {
         (_, Entry::Free) => fail(task, cause, scratch),
         (_, Entry::Poisoned(failure)) => finish(task, Err(&failure.through(task.id())), scratch),
     }
-}
-
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_string());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".to_string())
 }
 
 /// A task whose turn has come. Dropping it without running it fails it.

@@ -8,6 +8,7 @@ use crate::error::{Error, Failure};
 use crate::lane::Lane;
 use crate::name::Name;
 use crate::node::{Header, ProbeBody, TaskRef};
+use crate::parker::wake_each;
 use crate::recorded::Step;
 use crate::sync::{Arc, Condvar, Mutex, lock, wait, wait_for};
 use crate::task::{ReadyTask, hand_on_left, push, running};
@@ -16,7 +17,7 @@ use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
 use std::fmt::Write as _;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
@@ -74,8 +75,7 @@ impl Probe {
                 state.waker.take()
             };
             to.arrived.notify_all();
-            // A waker is foreign code: its panic must not stop the task that tells it.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.map(Waker::wake)));
+            wake_each(waker);
         };
         let mut accesses = AccessSet::default();
         accesses.add(var, Mode::Read);
@@ -324,13 +324,17 @@ impl Future for VarFuture {
             let probe = &this.probe;
             this.waiting = Some(Waiting::begin(probe.core.clone(), &|| probe.answer().is_some()));
         }
+        // Wakers are foreign code: cloned before the lock is taken, and the old one dropped when it is free again.
+        let waker = cx.waker().clone();
         let mut state = lock(&this.probe.mail.state);
         if let Some(answer) = state.answer.clone() {
             drop(state);
             this.waiting = None;
             return Poll::Ready(answer);
         }
-        state.waker = Some(cx.waker().clone());
+        let old = state.waker.replace(waker);
+        drop(state);
+        drop(old);
         Poll::Pending
     }
 }
