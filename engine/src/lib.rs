@@ -11,6 +11,7 @@ mod cancel;
 pub mod conformance;
 mod data;
 mod dice;
+mod ending;
 mod engine;
 mod error;
 mod fence;

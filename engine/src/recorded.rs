@@ -8,6 +8,7 @@
 
 use crate::access::Mode;
 use crate::cancel::{CancelToken, Cancelled};
+use crate::ending;
 use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure};
 use crate::fence::{Fence, Fenced};
@@ -545,6 +546,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
                 Arc::increment_strong_count(plan);
                 Arc::from_raw(plan)
             };
+            ending::begin(task, 1);
             let token = Completion::new(task, plan.core.this());
             as_running(task, || contained(|| f(&TaskCtx::new(task), token)));
             contained(|| drop(keep));
@@ -675,10 +677,10 @@ impl Step {
         Step { task, run, waits: true }
     }
 
-    /// A task that this engine runs.
+    /// A task whose body runs, and whose accesses do not end as long as the caller's [`Look`](ending::Look) at it lives.
     pub(crate) fn running(task: TaskRef) -> Step {
         let run = if let Call::Recorded = task.call() {
-            // SAFETY: it runs, so its run has not ended.
+            // SAFETY: it is not done, so its run has not ended.
             unsafe { *recorded(task).1.current.get() }
         } else {
             None

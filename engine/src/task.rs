@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "keeps the promises that the task's memory layout asks for")]
 
 use crate::access::Mode;
+use crate::ending;
 use crate::engine::{Core, Engine};
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::fence::{Fence, Fenced, Signal};
@@ -352,9 +353,8 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
         Call::Async(f) => {
             // SAFETY: the core outlives its tasks.
             let core = unsafe { task.core().as_ref() }.this();
-            // The task's memory goes when both the body has returned and the token is used. Relaxed: seen by whoever
-            // gets the token.
-            task.ungranted().store(2, Ordering::Relaxed);
+            // The task's memory goes when both the body has returned and the token is used.
+            ending::begin(task, 2);
             let token = Completion { task, core };
             // SAFETY: as above.
             let body = || unsafe { f(body, &TaskCtx::new(task), token) };
@@ -442,8 +442,9 @@ fn end_accesses_observed<'m>(task: TaskRef, scratch: &mut Scratch, mark: &dyn Fn
     }
 }
 
-/// As `finish`, on a thread that is no worker.
+/// Finishes a task whose token is used, on whatever thread.
 fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
+    ending::end(task);
     let mut scratch = Scratch::new(0);
     scratch.is_observed = core.observer.is_on();
     match (task.call(), result) {
@@ -456,6 +457,7 @@ fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
 
 /// Lets the next ones go while the task's work goes on behind a fence. The task counts as done when that fires.
 fn finish_issued(core: &Arc<Core>, task: TaskRef, fence: Arc<dyn Fence>) {
+    ending::end(task);
     let mut scratch = Scratch::new(0);
     scratch.is_observed = core.observer.is_on();
     if scratch.is_observed {
