@@ -70,6 +70,8 @@ pub(crate) struct Fenced {
 #[derive(Default)]
 struct State {
     fired: Option<Result<(), Failure>>,
+    /// What failed on the device while this task was being issued, after it had been let in.
+    poison: Option<Failure>,
     /// Issued tasks whose results this one used: if one of them failed, so did this.
     sources: SmallVec<[Arc<Fenced>; 4]>,
     /// Tasks that go on when it has fired.
@@ -84,12 +86,15 @@ impl Fenced {
         accesses: impl Iterator<Item = (std::ptr::NonNull<VarState>, Mode)>,
     ) -> Arc<Fenced> {
         let mut sources = SmallVec::new();
+        let mut poison = None;
         let mut vars = SmallVec::new();
         for (var, mode) in accesses {
             // SAFETY: the caller is a task that holds the var.
             let pin = unsafe { VarPin::new(var) };
             if mode.sees_old() && pin.state().is_troubled() {
                 pin.state().fences(Mode::Read, |f| sources.push(f.clone()));
+                // Only now: a fence that is gone has left its poison.
+                poison = poison.or_else(|| pin.state().poison(mode));
             }
             vars.push(pin);
         }
@@ -102,7 +107,7 @@ impl Fenced {
             number,
             charge,
             vars,
-            state: Mutex::new(State { sources, ..State::default() }),
+            state: Mutex::new(State { poison, sources, ..State::default() }),
         })
     }
 
@@ -127,8 +132,12 @@ impl Fenced {
     }
 
     fn fire(self: &Arc<Self>, core: &Core, result: Result<(), Cause>) {
-        let sources = std::mem::take(&mut lock(&self.state).sources);
-        let inherited = sources.iter().find_map(|s| lock(&s.state).fired.as_ref()?.as_ref().err().cloned());
+        let (poison, sources) = {
+            let mut state = lock(&self.state);
+            (state.poison.take(), std::mem::take(&mut state.sources))
+        };
+        let of_source = |s: &Arc<Fenced>| lock(&s.state).fired.as_ref()?.as_ref().err().cloned();
+        let inherited = poison.or_else(|| sources.iter().find_map(of_source));
         let result = match (result, inherited) {
             (_, Some(failure)) => Err(failure.through(self.task.clone())),
             (Err(cause), None) => {
