@@ -62,14 +62,14 @@ pub(crate) struct Fenced {
     number: Option<TaskNumber>,
     /// What it is charged on the ledger of a bounded engine, until the fence fires.
     charge: Option<u128>,
-    /// What it touches.
-    vars: SmallVec<[VarPin; 4]>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     fired: Option<Result<(), Failure>>,
+    /// What it touches, until it fires.
+    vars: SmallVec<[VarPin; 4]>,
     /// What failed on the device while this task was being issued, after it had been let in.
     poison: Option<Failure>,
     /// Issued tasks whose results this one used: if one of them failed, so did this.
@@ -106,8 +106,7 @@ impl Fenced {
             task: id,
             number,
             charge,
-            vars,
-            state: Mutex::new(State { poison, sources, ..State::default() }),
+            state: Mutex::new(State { vars, poison, sources, ..State::default() }),
         })
     }
 
@@ -132,9 +131,10 @@ impl Fenced {
     }
 
     fn fire(self: &Arc<Self>, core: &Core, result: Result<(), Cause>) {
-        let (poison, sources) = {
+        let State { vars, poison, sources, .. } = {
             let mut state = lock(&self.state);
-            (state.poison.take(), std::mem::take(&mut state.sources))
+            let held = std::mem::take(&mut state.held);
+            std::mem::replace(&mut *state, State { held, ..State::default() })
         };
         let of_source = |s: &Arc<Fenced>| lock(&s.state).fired.as_ref()?.as_ref().err().cloned();
         let inherited = poison.or_else(|| sources.iter().find_map(of_source));
@@ -151,8 +151,8 @@ impl Fenced {
             core.observer.finished(self.number, result.as_ref().copied());
         }
         // First the vars, then the flag: who finds the flag set finds the poison.
-        for var in &self.vars {
-            var.state().fired(self, result.as_ref().err());
+        for var in vars {
+            var.fired(self, result.as_ref().err());
         }
         let held = {
             let mut state = lock(&self.state);

@@ -263,11 +263,12 @@ impl Plan {
             sinks_left: AtomicU32::new(0),
             accesses: parts.accesses.into(),
             outside: parts.outside,
+            // What inside vars were left by tasks before they were inside.
+            troubled: AtomicBool::new(parts.inside.iter().any(|var| var.0.state().is_troubled())),
             inside: parts.inside,
             gate: Var::new(core.clone(), 0),
             current: UnsafeCell::new(None),
             spare: Mutex::new(Vec::new()),
-            troubled: AtomicBool::new(false),
             first_failure: Mutex::new(None),
         })
     }
@@ -519,7 +520,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
     let (recorded, plan) = unsafe { recorded(task) };
     if plan.is_troubled() {
         match look(task, plan.accesses(recorded)) {
-            Entry::Free => {}
+            Entry::Free | Entry::Refused(_) => {}
             Entry::Poisoned(failure) => return end(task, Err(&failure.through(task.id())), scratch),
             Entry::Held => return,
         }
@@ -655,10 +656,11 @@ fn end_run(plan: &Plan, scratch: &mut Scratch) {
     if let Some(bounds) = plan.core.bounds() {
         bounds.leave(plan.written_bytes());
     }
+    // Before the gate: who has waited for the last run finds the vars of a schedule that was dropped free.
+    contained(|| drop(plan));
     if let Some(gate) = gate {
         finish_task(gate, failure.as_ref().map_or(Ok(()), Err), scratch);
     }
-    contained(|| drop(plan));
 }
 
 /// A pending task, where waits are looked into: a task of a schedule stands for itself in one run.

@@ -226,11 +226,13 @@ pub(crate) enum Entry {
     Poisoned(Failure),
     /// It waits for a fence, and has been put where it will go on from.
     Held,
+    /// It names a var that has become a schedule's own since.
+    Refused(Cause),
 }
 
 #[inline]
 fn entry(task: TaskRef) -> Entry {
-    if task.slots().any(|s| s.var().is_troubled()) {
+    if task.slots().any(|s| s.var().is_troubled() || s.var().is_inside()) {
         look(task, task.slots().map(|s| (s.var_ptr(), s.mode())))
     } else {
         Entry::Free
@@ -248,6 +250,10 @@ pub(crate) fn look(task: TaskRef, accesses: impl Iterator<Item = (NonNull<VarSta
     for (var, mode) in accesses {
         // SAFETY: the task holds the var.
         let var = unsafe { var.as_ref() };
+        // It was outside when the task was described, and idle when it was taken inside: then came the task's push.
+        if var.is_inside() && matches!(task.call(), Call::Sync(_) | Call::Async(_)) {
+            return Entry::Refused(Cause::InsideVar(format!("var {}", var.id())));
+        }
         let mut ahead: SmallVec<[Arc<Fenced>; 4]> = SmallVec::new();
         var.fences(mode, |fence| ahead.push(fence.clone()));
         for fence in ahead {
@@ -293,6 +299,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
                 Entry::Free => {}
                 Entry::Poisoned(failure) => return finish(task, Err(&failure.through(task.id())), scratch),
                 Entry::Held => return,
+                Entry::Refused(cause) => return fail(task, cause, scratch),
             }
             if core.is_cancelling() {
                 return fail(task, Cause::Cancelled, scratch);
@@ -315,7 +322,7 @@ fn run_inline(task: TaskRef, scratch: &mut Scratch) {
     // SAFETY: the core outlives its tasks.
     let core = unsafe { task.core().as_ref() };
     let poison = match entry(task) {
-        Entry::Free => None,
+        Entry::Free | Entry::Refused(_) => None,
         Entry::Poisoned(failure) => Some(failure),
         Entry::Held => return,
     };
@@ -498,6 +505,7 @@ fn give_up(core: &Core, task: TaskRef, scratch: &mut Scratch) {
         (Call::Recorded, Entry::Free) => recorded::finish(task, Err(cause), scratch),
         (Call::Recorded, Entry::Poisoned(failure)) => recorded::end(task, Err(&failure.through(task.id())), scratch),
         (_, Entry::Free) => fail(task, cause, scratch),
+        (_, Entry::Refused(cause)) => fail(task, cause, scratch),
         (_, Entry::Poisoned(failure)) => finish(task, Err(&failure.through(task.id())), scratch),
     }
 }
