@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "pins the vars of a task that holds them")]
 
 use crate::access::Mode;
+use crate::bounds::Room;
 use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::node::TaskRef;
@@ -74,6 +75,8 @@ struct State {
     poison: Option<Failure>,
     /// Issued tasks whose results this one used: if one of them failed, so did this.
     sources: SmallVec<[Arc<Fenced>; 4]>,
+    /// The place on the ledger of the run of a schedule that it belongs to.
+    room: Option<Arc<Room>>,
     /// Tasks that go on when it has fired.
     held: Vec<TaskRef>,
 }
@@ -84,6 +87,7 @@ impl Fenced {
         task: TaskRef,
         fence: &Arc<dyn Fence>,
         accesses: impl Iterator<Item = (std::ptr::NonNull<VarState>, Mode)>,
+        room: Option<Arc<Room>>,
     ) -> Arc<Fenced> {
         let mut sources = SmallVec::new();
         let mut poison = None;
@@ -106,7 +110,7 @@ impl Fenced {
             task: id,
             number,
             charge,
-            state: Mutex::new(State { vars, poison, sources, ..State::default() }),
+            state: Mutex::new(State { vars, poison, sources, room, ..State::default() }),
         })
     }
 
@@ -131,7 +135,7 @@ impl Fenced {
     }
 
     fn fire(self: &Arc<Self>, core: &Core, result: Result<(), Cause>) {
-        let State { vars, poison, sources, .. } = {
+        let State { vars, poison, sources, room, .. } = {
             let mut state = lock(&self.state);
             let held = std::mem::take(&mut state.held);
             std::mem::replace(&mut *state, State { held, ..State::default() })
@@ -163,6 +167,7 @@ impl Fenced {
         if let Some((bounds, bytes)) = core.bounds().zip(self.charge) {
             bounds.leave(bytes);
         }
+        drop(room);
         core.task_done(0);
     }
 }

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "tasks that lie in a plan, and runs that hand the plan to each other")]
 
 use crate::access::Mode;
+use crate::bounds::Room;
 use crate::cancel::{CancelToken, Cancelled};
 use crate::ending;
 use crate::engine::Core;
@@ -181,6 +182,8 @@ pub(crate) struct Run {
     plan: Option<Arc<Plan>>,
     gate: Option<TaskRef>,
     ports: Vec<TaskRef>,
+    /// Its place on the ledger of a bounded engine, which it shares with its issued tasks: the last of them gives it back.
+    room: Option<Arc<Room>>,
     /// The number of its first task, if it was submitted while somebody observed.
     first_number: Option<TaskNumber>,
     /// Kept for its memory: the locks held while the run enters the queues.
@@ -388,6 +391,7 @@ impl Plan {
         // SAFETY: this thread has the run alone, until it lets the gate go below.
         let run = unsafe { &mut *at.as_ptr() };
         run.plan = Some(self.clone());
+        run.room = Room::of_entered(&self.core, bytes);
         let gate = [(self.gate.state_ptr(), Mode::Overwrite)];
         let gate = TaskRef::new(&self.core, header(), &gate, Hold { run: at, port: None });
         run.gate = Some(gate);
@@ -598,7 +602,9 @@ fn leave_marks(plan: &Plan, task: &RecordedTask, result: Result<(), &Failure>) {
 pub(crate) fn finish_issued(task: TaskRef, fence: &Arc<dyn Fence>, scratch: &mut Scratch) -> Arc<Fenced> {
     // SAFETY: it is not done, so its run has not ended.
     let (recorded, plan) = unsafe { recorded(task) };
-    let fenced = Fenced::new(task, fence, plan.accesses(recorded));
+    // SAFETY: as above.
+    let room = unsafe { plan.current_run() }.and_then(|run| run.room.clone());
+    let fenced = Fenced::new(task, fence, plan.accesses(recorded), room);
     // Relaxed: seen by whom this task lets go.
     plan.troubled.store(true, Ordering::Relaxed);
     for (var, mode) in plan.accesses(recorded) {
@@ -651,11 +657,10 @@ fn end_run(plan: &Plan, scratch: &mut Scratch) {
         plan.troubled.store(plan.inside.iter().any(|var| var.0.state().is_troubled()), Ordering::Relaxed);
     }
     let gate = run.gate.take();
+    let room = run.room.take();
     run.ports.clear();
     lock(&plan.spare).push(run);
-    if let Some(bounds) = plan.core.bounds() {
-        bounds.leave(plan.written_bytes());
-    }
+    drop(room);
     // Before the gate: who has waited for the last run finds the vars of a schedule that was dropped free.
     contained(|| drop(plan));
     if let Some(gate) = gate {

@@ -473,7 +473,7 @@ fn finish_issued(core: &Arc<Core>, task: TaskRef, fence: Arc<dyn Fence>) {
     let fenced = if let Call::Recorded = task.call() {
         recorded::finish_issued(task, &fence, &mut scratch)
     } else {
-        let fenced = Fenced::new(task, &fence, task.slots().map(|s| (s.var_ptr(), s.mode())));
+        let fenced = Fenced::new(task, &fence, task.slots().map(|s| (s.var_ptr(), s.mode())), None);
         end_accesses(task, &mut scratch, |mode| mark_issued(&fenced, mode));
         if task.grant_one() {
             // SAFETY: as in `finish`.
