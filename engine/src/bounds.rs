@@ -292,6 +292,11 @@ pub struct Room {
 }
 
 impl Room {
+    /// The place of what was just counted, if anything is bounded.
+    pub(crate) fn of_entered(core: &Arc<Core>, bytes: u128) -> Option<Arc<Room>> {
+        core.bounds().map(|_| Arc::new(Room { core: core.clone(), bytes, is_taken: false }))
+    }
+
     /// A place beyond the bound if need be, for tasks that are part of a wait: a wait is never held up.
     pub(crate) fn beyond_bound(core: &Arc<Core>) -> Room {
         if let Some(bounds) = core.bounds() {

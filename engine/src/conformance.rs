@@ -124,7 +124,7 @@ fn run(lane: impl Lane, limit: Duration, check: &'static str, body: Body) -> Res
         Err(RecvTimeoutError::Timeout) => format!("that took longer than {limit:?}"),
         Err(RecvTimeoutError::Disconnected) => {
             let panic = thread.join().err();
-            let text = panic.as_deref().map_or_else(String::new, crate::task::panic_message);
+            let text = panic.as_deref().map_or_else(String::new, crate::foreign::panic_message);
             format!("the lane panicked: {text}")
         }
     };

@@ -5,6 +5,7 @@ use crate::bounds::Bounds;
 use crate::builder::{RawTask, TaskBuilder};
 use crate::data::Data;
 use crate::error::{Error, Failure};
+use crate::foreign::{contained, message_of};
 use crate::idle::IdleLine;
 use crate::lane::Lane;
 use crate::lanes::{Pool, Serial, Shuffled};
@@ -212,7 +213,9 @@ impl Core {
     #[inline]
     pub(crate) fn submit(&self, task: TaskRef) {
         let lane = self.lane(task.lane());
-        let _ = catch_unwind(AssertUnwindSafe(|| lane.submit(ReadyTask::from_task(task))));
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| lane.submit(ReadyTask::from_task(task)))) {
+            message_of(panic);
+        }
     }
 
     fn add_lane(&self, lane: Arc<dyn Lane>) -> Result<u16, Error> {
@@ -240,7 +243,7 @@ impl Core {
         if self.removed.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
             return refuse("was removed before".to_string());
         }
-        if running().is_empty() {
+        if !is_running() {
             self.stop_lane(index);
             return Ok(());
         }
@@ -257,7 +260,7 @@ impl Core {
     }
 
     fn stop_lane(&self, index: u16) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.lane(index).shutdown()));
+        contained(|| self.lane(index).shutdown());
     }
 
     pub(crate) fn take_failure(&self) -> Result<(), Error> {
@@ -289,7 +292,7 @@ impl Core {
         if self.state.compare_exchange(OPEN, to, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return;
         }
-        if running().is_empty() {
+        if !is_running() {
             return self.close();
         }
         // Inside a task, which is pending itself: somebody else has to wait for it.

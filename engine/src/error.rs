@@ -1,6 +1,7 @@
 //! What can go wrong, and how it is told: the root cause, and the tasks through which it came.
 
 use crate::cancel::Cancelled;
+use crate::foreign::contained;
 use crate::name::Name;
 use crate::node::MAX_ACCESSES;
 use crate::observe::TaskNumber;
@@ -96,6 +97,15 @@ struct Root {
     task: TaskId,
     number: Option<TaskNumber>,
     cause: Cause,
+}
+
+impl Drop for Root {
+    // The last of it may go between any two steps of the engine.
+    fn drop(&mut self) {
+        if let Cause::Failed(error) = std::mem::replace(&mut self.cause, Cause::Cancelled) {
+            contained(|| drop(error));
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "pins the vars of a task that holds them")]
 
 use crate::access::Mode;
+use crate::bounds::Room;
 use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::node::TaskRef;
@@ -103,16 +104,18 @@ pub(crate) struct Fenced {
     number: Option<TaskNumber>,
     /// What it is charged on the ledger of a bounded engine, until the fence fires.
     charge: Option<u128>,
-    /// What it touches.
-    vars: SmallVec<[VarPin; 4]>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     fired: Option<Result<(), Failure>>,
+    /// What it touches, until it fires.
+    vars: SmallVec<[VarPin; 4]>,
     /// What this one used, in the order of the vars: if any of that failed, so did this.
     sources: SmallVec<[Source; 4]>,
+    /// The place on the ledger of the run of a schedule that it belongs to.
+    room: Option<Arc<Room>>,
     /// Tasks that go on when it has fired.
     held: Vec<TaskRef>,
     /// Issued tasks whose own fences have fired, and how, but which have this one among their sources.
@@ -133,6 +136,7 @@ impl Fenced {
         task: TaskRef,
         fence: &Arc<dyn Fence>,
         accesses: impl Iterator<Item = (std::ptr::NonNull<VarState>, Mode)>,
+        room: Option<Arc<Room>>,
     ) -> Arc<Fenced> {
         let mut sources = SmallVec::new();
         let mut vars = SmallVec::new();
@@ -154,8 +158,7 @@ impl Fenced {
             task: id,
             number,
             charge,
-            vars,
-            state: Mutex::new(State { sources, ..State::default() }),
+            state: Mutex::new(State { vars, sources, room, ..State::default() }),
         })
     }
 
@@ -210,8 +213,13 @@ impl Fenced {
             };
             inherited = inherited.or(failure);
         }
-        // Or a chain of issued tasks would keep all that came before.
-        lock(&self.state).sources.clear();
+        let (vars, room) = {
+            let mut state = lock(&self.state);
+            // Or a chain of issued tasks would keep all that came before.
+            state.sources.clear();
+            (std::mem::take(&mut state.vars), state.room.take())
+        };
+        drop(sources);
         let result = match (result, inherited) {
             (_, Some(failure)) => Err(failure.through(self.task.clone())),
             (Err(cause), None) => {
@@ -225,8 +233,8 @@ impl Fenced {
             core.observer.finished(self.number, result.as_ref().copied());
         }
         // First the vars, then the flag: who finds the flag set finds the poison.
-        for var in &self.vars {
-            var.state().fired(&self, result.as_ref().err());
+        for var in vars {
+            var.fired(&self, result.as_ref().err());
         }
         let held = {
             let mut state = lock(&self.state);
@@ -238,6 +246,7 @@ impl Fenced {
         if let Some((bounds, bytes)) = core.bounds().zip(self.charge) {
             bounds.leave(bytes);
         }
+        drop(room);
         core.task_done(0);
     }
 }

@@ -6,6 +6,7 @@
 use crate::access::Mode;
 use crate::engine::{Core, MAX_LANES};
 use crate::error::{BoxError, Cause, Failure, TaskId};
+use crate::foreign::contained;
 use crate::name::Name;
 use crate::observe::TaskNumber;
 use crate::queue::WaitList;
@@ -16,7 +17,7 @@ use crate::task::{Completion, Outcome, Scratch, TaskCtx};
 use crate::var::VarState;
 use std::cell::Cell;
 use std::num::NonZero;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 
 /// Closures up to this size and alignment lie in the task's block; others are boxed.
@@ -462,8 +463,8 @@ impl TaskRef {
     pub(crate) unsafe fn free(self, freed: &mut Freed) {
         if let Some(body) = self.take_body() {
             let drop_body = self.node().body.drop;
-            // SAFETY: the closure was never called. What it drops may panic; the task must go all the same.
-            let _ = catch_unwind(AssertUnwindSafe(|| unsafe { drop_body(body) }));
+            // SAFETY: the closure was never called.
+            contained(|| unsafe { drop_body(body) });
         }
         // SAFETY: the core outlives the task.
         let slab = unsafe { &self.core().as_ref().slab };

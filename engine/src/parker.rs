@@ -1,8 +1,8 @@
 //! Blocking on a future: the one way in which a thread sleeps until a waker wakes it.
 
+use crate::foreign::contained;
 use crate::sync::{Arc, Condvar, Mutex, lock, wait};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -44,6 +44,6 @@ pub(crate) fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
 /// Wakes. Wakers are foreign code: they are called outside all locks, and their panics must not stop the task that calls.
 pub(crate) fn wake_each(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        contained(|| waker.wake());
     }
 }

@@ -11,16 +11,19 @@ mod step;
 pub(crate) use step::Step;
 
 use crate::access::Mode;
+use crate::bounds::Room;
 use crate::cancel::{CancelToken, Cancelled};
+use crate::ending;
 use crate::engine::Core;
 use crate::error::{BoxError, Cause, Failure};
 use crate::fence::{Fence, Fenced};
+use crate::foreign::{contained, message_of};
 use crate::name::Name;
 use crate::node::{Call, Header, LooseNode, PortBody, SlotRef, TaskRef};
 use crate::observe::{Release, Role, TaskNumber};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, lock};
 use crate::task::finish as finish_task;
-use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, hand_on, look, mark, mark_issued, panic_message};
+use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, hand_on, look, mark, mark_issued};
 use crate::var::{OrderedGuard, Var, VarPin, VarState};
 use std::cell::UnsafeCell;
 use std::ops::Range;
@@ -183,6 +186,8 @@ pub(crate) struct Run {
     plan: Option<Arc<Plan>>,
     gate: Option<TaskRef>,
     ports: Vec<TaskRef>,
+    /// Its place on the ledger of a bounded engine, which it shares with its issued tasks: the last of them gives it back.
+    room: Option<Arc<Room>>,
     /// The number of its first task, if it was submitted while somebody observed.
     first_number: Option<TaskNumber>,
     /// Kept for its memory: the locks held while the run enters the queues.
@@ -265,11 +270,12 @@ impl Plan {
             sinks_left: AtomicU32::new(0),
             accesses: parts.accesses.into(),
             outside: parts.outside,
+            // What inside vars were left by tasks before they were inside.
+            troubled: AtomicBool::new(parts.inside.iter().any(|var| var.0.state().is_troubled())),
             inside: parts.inside,
             gate: Var::new(core.clone(), 0),
             current: UnsafeCell::new(None),
             spare: Mutex::new(Vec::new()),
-            troubled: AtomicBool::new(false),
             first_failure: Mutex::new(None),
         })
     }
@@ -389,6 +395,7 @@ impl Plan {
         // SAFETY: this thread has the run alone, until it lets the gate go below.
         let run = unsafe { &mut *at.as_ptr() };
         run.plan = Some(self.clone());
+        run.room = Room::of_entered(&self.core, bytes);
         let gate = [(self.gate.state_ptr(), Mode::Overwrite)];
         let gate = TaskRef::new(&self.core, header(), &gate, Hold { run: at, port: None });
         run.gate = Some(gate);
@@ -521,7 +528,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
     let (recorded, plan) = unsafe { recorded(task) };
     if plan.is_troubled() {
         match look(task, plan.accesses(recorded)) {
-            Entry::Free => {}
+            Entry::Free | Entry::Refused(_) => {}
             Entry::Poisoned(failure) => return end(task, Err(&failure.through(task.id())), scratch),
             Entry::Held => return,
         }
@@ -538,18 +545,20 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
             match result {
                 Ok(Ok(())) => end(task, Ok(()), scratch),
                 Ok(Err(e)) => finish(task, Err(Cause::of_body(e)), scratch),
-                Err(panic) => finish(task, Err(Cause::Panicked(panic_message(&*panic))), scratch),
+                Err(panic) => finish(task, Err(Cause::Panicked(message_of(panic))), scratch),
             }
         }
         RecordedBody::Async(f) => {
             // The token may be used, and the run end, before the body returns.
             // SAFETY: plans are made by `Plan::new` only, in an Arc, which lives.
-            let _keep = unsafe {
+            let keep = unsafe {
                 Arc::increment_strong_count(plan);
                 Arc::from_raw(plan)
             };
+            ending::begin(task, 1);
             let token = Completion::new(task, plan.core.this());
-            let _ = as_running(task, || catch_unwind(AssertUnwindSafe(|| f(&TaskCtx::new(task), token))));
+            as_running(task, || contained(|| f(&TaskCtx::new(task), token)));
+            contained(|| drop(keep));
         }
     }
 }
@@ -597,7 +606,9 @@ fn leave_marks(plan: &Plan, task: &RecordedTask, result: Result<(), &Failure>) {
 pub(crate) fn finish_issued(task: TaskRef, fence: &Arc<dyn Fence>, scratch: &mut Scratch) -> Arc<Fenced> {
     // SAFETY: it is not done, so its run has not ended.
     let (recorded, plan) = unsafe { recorded(task) };
-    let fenced = Fenced::new(task, fence, plan.accesses(recorded));
+    // SAFETY: as above.
+    let room = unsafe { plan.current_run() }.and_then(|run| run.room.clone());
+    let fenced = Fenced::new(task, fence, plan.accesses(recorded), room);
     // Relaxed: seen by whom this task lets go.
     plan.troubled.store(true, Ordering::Relaxed);
     for (var, mode) in plan.accesses(recorded) {
@@ -650,11 +661,12 @@ fn end_run(plan: &Plan, scratch: &mut Scratch) {
         plan.troubled.store(plan.inside.iter().any(|var| var.0.state().is_troubled()), Ordering::Relaxed);
     }
     let gate = run.gate.take();
+    let room = run.room.take();
     run.ports.clear();
     lock(&plan.spare).push(run);
-    if let Some(bounds) = plan.core.bounds() {
-        bounds.leave(plan.written_bytes());
-    }
+    drop(room);
+    // Before the gate: who has waited for the last run finds the vars of a schedule that was dropped free.
+    contained(|| drop(plan));
     if let Some(gate) = gate {
         finish_task(gate, failure.as_ref().map_or(Ok(()), Err), scratch);
     }

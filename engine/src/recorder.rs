@@ -137,7 +137,7 @@ impl Recorder {
     /// Makes a var the schedule's own, for as long as the schedule lives: other tasks that name it, and waits for it, are
     /// refused. What it orders costs nothing at run time.
     ///
-    /// A var that is used already, that unfinished tasks name, or that is inside another schedule makes
+    /// A var that is used already, that unfinished tasks name, or that another schedule uses makes
     /// [`finish`](Recorder::finish) fail.
     pub fn keep_inside(&mut self, var: &Var) {
         if !Arc::ptr_eq(var.core(), self.engine.core()) {
@@ -149,7 +149,9 @@ impl Recorder {
         } else if var.state().is_inside() {
             self.misuse(|| format!("{var:?} is inside a schedule already"));
         } else {
-            self.misuse(|| format!("{var:?} is named by unfinished tasks and cannot be inside: wait for it first"));
+            self.misuse(|| {
+                format!("{var:?} is named by unfinished tasks or by another schedule, and cannot be inside before they are gone")
+            });
         }
     }
 

@@ -2,9 +2,11 @@
 #![expect(unsafe_code, reason = "keeps the promises that the task's memory layout asks for")]
 
 use crate::access::Mode;
+use crate::ending;
 use crate::engine::{Core, Engine};
 use crate::error::{BoxError, Cause, Failure, TaskId};
 use crate::fence::{Fence, Fenced, Signal};
+use crate::foreign::{contained, message_of};
 use crate::name::Name;
 use crate::node::{Call, TaskList, TaskRef};
 use crate::observe::Release;
@@ -20,10 +22,11 @@ use std::ptr::NonNull;
 /// How deep the handing on of tasks may nest: see `hand_on_all`.
 const MAX_DEPTH: u32 = 64;
 
-/// A task that this thread runs, on its stack; the one beneath is further down the same stack.
+/// A task that this thread runs, on its stack; the one beneath is further down the same stack. Without a task: foreign code
+/// between the engine's own steps.
 #[derive(Clone, Copy)]
 struct Frame {
-    task: TaskRef,
+    task: Option<TaskRef>,
     beneath: Option<NonNull<Frame>>,
 }
 
@@ -45,13 +48,13 @@ pub(crate) fn running() -> Vec<TaskRef> {
     while let Some(frame) = at {
         // SAFETY: frames lie on this thread's stack and are taken out of `RUNNING` before they go.
         let frame = unsafe { *frame.as_ref() };
-        out.push(frame.task);
+        out.extend(frame.task);
         at = frame.beneath;
     }
     out
 }
 
-/// Whether this thread runs a task.
+/// Whether this thread runs a task, or foreign code that a task has left.
 pub(crate) fn is_running() -> bool {
     RUNNING.with(Cell::get).is_some()
 }
@@ -59,6 +62,16 @@ pub(crate) fn is_running() -> bool {
 /// Runs `body` with `task` marked as the one that this thread runs. `body` does not unwind.
 #[inline]
 pub(crate) fn as_running<R>(task: TaskRef, body: impl FnOnce() -> R) -> R {
+    in_frame(Some(task), body)
+}
+
+/// The same, for what is no task's body but must not hold the engine up either.
+pub(crate) fn as_inside<R>(body: impl FnOnce() -> R) -> R {
+    in_frame(None, body)
+}
+
+#[inline]
+fn in_frame<R>(task: Option<TaskRef>, body: impl FnOnce() -> R) -> R {
     let frame = Frame { task, beneath: RUNNING.with(Cell::get) };
     RUNNING.with(|r| r.set(Some(NonNull::from(&frame))));
     let result = body();
@@ -213,11 +226,13 @@ pub(crate) enum Entry {
     Poisoned(Failure),
     /// It waits for a fence, and has been put where it will go on from.
     Held,
+    /// It names a var that has become a schedule's own since.
+    Refused(Cause),
 }
 
 #[inline]
 fn entry(task: TaskRef) -> Entry {
-    if task.slots().any(|s| s.var().is_troubled()) {
+    if task.slots().any(|s| s.var().is_troubled() || s.var().is_inside()) {
         look(task, task.slots().map(|s| (s.var_ptr(), s.mode())))
     } else {
         Entry::Free
@@ -236,6 +251,10 @@ pub(crate) fn look(task: TaskRef, accesses: impl Iterator<Item = (NonNull<VarSta
     for (var, mode) in accesses {
         // SAFETY: the task holds the var.
         let var = unsafe { var.as_ref() };
+        // It was outside when the task was described, and idle when it was taken inside: then came the task's push.
+        if var.is_inside() && matches!(task.call(), Call::Sync(_) | Call::Async(_)) {
+            return Entry::Refused(Cause::InsideVar(format!("var {}", var.id())));
+        }
         let mut ahead: SmallVec<[Arc<Fenced>; 4]> = SmallVec::new();
         var.fences(mode, |fence| ahead.push(fence.clone()));
         for fence in ahead {
@@ -287,6 +306,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
                 Entry::Free => {}
                 Entry::Poisoned(failure) => return finish(task, Err(&failure.through(task.id())), scratch),
                 Entry::Held => return,
+                Entry::Refused(cause) => return fail(task, cause, scratch),
             }
             if core.is_cancelling() {
                 return fail(task, Cause::Cancelled, scratch);
@@ -309,7 +329,7 @@ fn run_inline(task: TaskRef, scratch: &mut Scratch) {
     // SAFETY: the core outlives its tasks.
     let core = unsafe { task.core().as_ref() };
     let poison = match entry(task) {
-        Entry::Free => None,
+        Entry::Free | Entry::Refused(_) => None,
         Entry::Poisoned(failure) => Some(failure),
         Entry::Held => return,
     };
@@ -341,20 +361,19 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
             match as_running(task, || catch_unwind(AssertUnwindSafe(body))) {
                 Ok(Ok(())) => finish(task, Ok(()), scratch),
                 Ok(Err(e)) => fail(task, Cause::of_body(e), scratch),
-                Err(panic) => fail(task, Cause::Panicked(panic_message(&*panic)), scratch),
+                Err(panic) => fail(task, Cause::Panicked(message_of(panic)), scratch),
             }
         }
         Call::Async(f) => {
             // SAFETY: the core outlives its tasks.
             let core = unsafe { task.core().as_ref() }.this();
-            // The task's memory goes when both the body has returned and the token is used. Relaxed: seen by whoever
-            // gets the token.
-            task.ungranted().store(2, Ordering::Relaxed);
+            // The task's memory goes when both the body has returned and the token is used.
+            ending::begin(task, 2);
             let token = Completion { task, core };
             // SAFETY: as above.
             let body = || unsafe { f(body, &TaskCtx::new(task), token) };
             // A panic drops the token, unless the body has passed it on: then its holder still completes the task.
-            let _ = as_running(task, || catch_unwind(AssertUnwindSafe(body)));
+            as_running(task, || contained(body));
             if task.grant_one() {
                 // SAFETY: the token was used, so all accesses are finished; the body has returned.
                 unsafe { task.free(&mut scratch.freed) };
@@ -449,8 +468,9 @@ fn end_accesses_observed<'m>(task: TaskRef, scratch: &mut Scratch, mark: &dyn Fn
     }
 }
 
-/// As `finish`, on a thread that is no worker.
+/// Finishes a task whose token is used, on whatever thread.
 fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
+    ending::end(task);
     let mut scratch = Scratch::new(0);
     scratch.is_observed = core.observer.is_on();
     match (task.call(), result) {
@@ -463,6 +483,7 @@ fn finish_here(core: &Core, task: TaskRef, result: Result<(), Cause>) {
 
 /// Lets the next ones go while the task's work goes on behind a fence. The task counts as done when that fires.
 fn finish_issued(core: &Arc<Core>, task: TaskRef, fence: Arc<dyn Fence>) {
+    ending::end(task);
     let mut scratch = Scratch::new(0);
     scratch.is_observed = core.observer.is_on();
     if scratch.is_observed {
@@ -471,7 +492,7 @@ fn finish_issued(core: &Arc<Core>, task: TaskRef, fence: Arc<dyn Fence>) {
     let fenced = if let Call::Recorded = task.call() {
         recorded::finish_issued(task, &fence, &mut scratch)
     } else {
-        let fenced = Fenced::new(task, &fence, task.slots().map(|s| (s.var_ptr(), s.mode())));
+        let fenced = Fenced::new(task, &fence, task.slots().map(|s| (s.var_ptr(), s.mode())), None);
         end_accesses(task, &mut scratch, |mode| mark_issued(&fenced, mode));
         if task.grant_one() {
             // SAFETY: as in `finish`.
@@ -503,13 +524,9 @@ fn give_up(core: &Core, task: TaskRef, scratch: &mut Scratch) {
         (Call::Recorded, Entry::Free) => recorded::finish(task, Err(cause), scratch),
         (Call::Recorded, Entry::Poisoned(failure)) => recorded::end(task, Err(&failure.through(task.id())), scratch),
         (_, Entry::Free) => fail(task, cause, scratch),
+        (_, Entry::Refused(cause)) => fail(task, cause, scratch),
         (_, Entry::Poisoned(failure)) => finish(task, Err(&failure.through(task.id())), scratch),
     }
-}
-
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_string());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".to_string())
 }
 
 /// A task whose turn has come, in the hands of its [`Lane`](crate::Lane). Dropping it without running it fails it with

@@ -11,6 +11,7 @@ use crate::sync::{Arc, AtomicPtr, AtomicUsize, Ordering, SpinGuard, SpinLock};
 use crate::waiting::{Probe, VarFuture};
 use smallvec::SmallVec;
 use std::future::IntoFuture;
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 /// A handle on a piece of state. The engine knows nothing of the state itself; it orders the tasks that name the var.
@@ -168,10 +169,11 @@ impl VarState {
         self.id.load(Ordering::Relaxed) & 1 == 1
     }
 
-    /// Marks it as inside a recorded schedule. Refused if a task names it, or if it is so already.
+    /// Marks it as inside a recorded schedule. Refused if a task names it, issued ones included, if another schedule does,
+    /// or if it is inside already.
     pub(crate) fn keep_inside(&self) -> bool {
         let guard = self.lock();
-        let fits = guard.queue.is_idle() && !self.is_inside();
+        let fits = guard.queue.is_idle() && guard.pins == 0 && !self.is_inside();
         if fits {
             self.id.fetch_or(1, Ordering::Relaxed);
         }
@@ -328,29 +330,6 @@ impl VarState {
         drop(guard);
         drop(old);
     }
-
-    /// Takes a fence away that has fired. If it failed, and nothing wrote the var since, that poisons it.
-    pub(crate) fn fired(&self, fence: &Arc<Fenced>, failure: Option<&Failure>) {
-        let guard = self.lock();
-        let mut old = None;
-        // SAFETY: the lock is held.
-        let unused = unsafe {
-            self.change(|trouble| {
-                let before = trouble.fences.len();
-                let mut wrote = false;
-                trouble.fences.retain(|(f, exclusive)| {
-                    let is_it = Arc::ptr_eq(f, fence);
-                    wrote |= is_it && *exclusive;
-                    !is_it
-                });
-                if let Some(failure) = failure.filter(|_| wrote && before > trouble.fences.len()) {
-                    old = trouble.poison.replace(failure.clone());
-                }
-            })
-        };
-        drop(guard);
-        drop((old, unused));
-    }
 }
 
 impl Drop for VarState {
@@ -383,6 +362,36 @@ impl VarPin {
     pub(crate) fn state(&self) -> &VarState {
         // SAFETY: the pin keeps it alive.
         unsafe { self.0.as_ref() }
+    }
+
+    /// Takes a fence away that has fired, and the pin with it. If it failed, and nothing wrote the var since, that poisons it.
+    pub(crate) fn fired(self, fence: &Arc<Fenced>, failure: Option<&Failure>) {
+        let pin = ManuallyDrop::new(self);
+        let mut guard = pin.state().lock();
+        let mut old = None;
+        // SAFETY: the lock is held.
+        let rest = unsafe {
+            pin.state().change(|trouble| {
+                let before = trouble.fences.len();
+                let mut wrote = false;
+                trouble.fences.retain(|(f, exclusive)| {
+                    let is_it = Arc::ptr_eq(f, fence);
+                    wrote |= is_it && *exclusive;
+                    !is_it
+                });
+                if let Some(failure) = failure.filter(|_| wrote && before > trouble.fences.len()) {
+                    old = trouble.poison.replace(failure.clone());
+                }
+            })
+        };
+        guard.pins -= 1;
+        let unused = guard.is_unused();
+        drop(guard);
+        drop((old, rest));
+        if unused {
+            // SAFETY: no handle, no pin, no task; made by `Var::new`.
+            drop(unsafe { Box::from_raw(pin.0.as_ptr()) });
+        }
     }
 
     pub(crate) fn state_ptr(&self) -> NonNull<VarState> {

@@ -3,11 +3,13 @@
 #![expect(unsafe_code, reason = "walks tasks that the locks it holds keep alive")]
 
 use crate::access::{AccessSet, Mode};
+use crate::ending::Look;
 use crate::engine::Core;
 use crate::error::{Error, Failure};
 use crate::lane::Lane;
 use crate::name::Name;
 use crate::node::{Header, ProbeBody, TaskRef};
+use crate::parker::wake_each;
 use crate::recorded::Step;
 use crate::sync::{Arc, Condvar, Mutex, lock, wait, wait_for};
 use crate::task::{ReadyTask, hand_on_left, push, running};
@@ -16,7 +18,7 @@ use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
 use std::fmt::Write as _;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
@@ -74,8 +76,7 @@ impl Probe {
                 state.waker.take()
             };
             to.arrived.notify_all();
-            // A waker is foreign code: its panic must not stop the task that tells it.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.map(Waker::wake)));
+            wake_each(waker);
         };
         let mut accesses = AccessSet::default();
         accesses.add(var, Mode::Read);
@@ -148,7 +149,7 @@ impl Probe {
     /// Fails if the wait of `task` can never end. One wait of a cycle is told; without it the others can end.
     fn check_cycle(&self, task: TaskRef) -> Result<(), Error> {
         let mut blocked = lock(&self.core.blocked);
-        let mut walk = Walk { blocked: &blocked, held: Vec::new(), places: HashMap::new() };
+        let mut walk = Walk { blocked: &blocked, held: Vec::new(), places: HashMap::new(), looks: Vec::new() };
         let Some(text) = walk.find_cycle(task, self.task) else { return Ok(()) };
         drop(walk);
         if self.answer().is_some() {
@@ -182,6 +183,8 @@ struct Walk<'a> {
     held: Vec<OrderedGuard<'a>>,
     /// Where in `held` the lock of a var is.
     places: HashMap<NonNull<VarState>, usize>,
+    /// What keeps the accesses of the blocked tasks that were followed.
+    looks: Vec<Look>,
 }
 
 impl Walk<'_> {
@@ -189,7 +192,7 @@ impl Walk<'_> {
     fn find_cycle(&mut self, task: TaskRef, probe: TaskRef) -> Option<String> {
         let mut seen = HashSet::new();
         // Breadth first; beside each entry the place of the one that holds it up.
-        let mut trail: Vec<(Step, Option<usize>)> = vec![(Step::running(task), None)];
+        let mut trail: Vec<(Step, Option<usize>)> = vec![(self.blocked(task)?, None)];
         let mut next = 0;
         while next < trail.len() {
             for held in self.held_up(trail[next].0)? {
@@ -212,10 +215,10 @@ impl Walk<'_> {
         let mut out = step.held_up_inside();
         for b in self.blocked {
             if b.probe == task && lock(&b.mail.state).answer.is_none() {
-                out.push(Step::running(b.task));
+                out.extend(self.blocked(b.task));
             }
             if b.task == task {
-                out.extend(b.beneath.iter().map(|t| Step::running(*t)));
+                out.extend(b.beneath.iter().filter_map(|t| self.blocked(*t)));
             }
         }
         for slot in task.slots() {
@@ -228,6 +231,12 @@ impl Walk<'_> {
             out.extend(conflicting.map(|s| Step::waiting(s.task())));
         }
         Some(out)
+    }
+
+    /// A task in the list of the blocked ones, unless it has ended but for its body.
+    fn blocked(&mut self, task: TaskRef) -> Option<Step> {
+        self.looks.push(Look::at(task)?);
+        Some(Step::running(task))
     }
 
     fn hold(&mut self, var: NonNull<VarState>) -> Option<&Ordered> {
@@ -326,13 +335,17 @@ impl Future for VarFuture {
             let probe = &this.probe;
             this.waiting = Some(Waiting::begin(probe.core.clone(), &|| probe.answer().is_some()));
         }
+        // Wakers are foreign code: cloned before the lock is taken, and the old one dropped when it is free again.
+        let waker = cx.waker().clone();
         let mut state = lock(&this.probe.mail.state);
         if let Some(answer) = state.answer.clone() {
             drop(state);
             this.waiting = None;
             return Poll::Ready(answer);
         }
-        state.waker = Some(cx.waker().clone());
+        let old = state.waker.replace(waker);
+        drop(state);
+        drop(old);
         Poll::Pending
     }
 }

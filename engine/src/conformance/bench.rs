@@ -128,7 +128,7 @@ impl Drop for Gates {
 
 /// Waits for a thread; tells if it panicked, as it does when the lane panics.
 pub(super) fn join<R>(thread: JoinHandle<R>) -> Result<R, String> {
-    thread.join().map_err(|panic| format!("the lane panicked: {}", crate::task::panic_message(&*panic)))
+    thread.join().map_err(|panic| format!("the lane panicked: {}", crate::foreign::panic_message(&*panic)))
 }
 
 /// What a check's own body said, or the whole error.

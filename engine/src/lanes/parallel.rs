@@ -1,6 +1,7 @@
 //! A loop whose iterations idle workers share.
 #![expect(unsafe_code, reason = "lends a borrowed closure to other threads for as long as the caller waits")]
 
+use crate::foreign::message_of;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, lock, spin_loop, yield_now};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -72,7 +73,8 @@ impl SharedLoop {
                 let body = unsafe { &*self.body };
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(i))) {
                     self.panicked.store(true, Ordering::Relaxed);
-                    lock(&self.panic).get_or_insert(panic);
+                    let others = lock(&self.panic).replace(panic);
+                    others.map(message_of);
                 }
             }
             // Release: pairs with the owner's Acquire.

@@ -291,7 +291,7 @@ struct Worker<'a> {
     local: Rc<Local>,
     ran: Arc<Padded<AtomicUsize>>,
     scratch: Scratch,
-    /// The engine, from the first task on.
+    /// The engine of the first task.
     core: Option<Arc<Core>>,
     /// A task that the last one released, and how many were run like that in a row.
     next: Option<TaskRef>,
@@ -377,12 +377,12 @@ impl<'a> Worker<'a> {
 
     #[inline]
     fn run(&mut self, task: TaskRef) {
-        if self.core.is_none() {
-            self.meet_engine(task);
+        self.ran.store(self.ran.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        if !self.is_of_own_engine(task) && !self.meet_engine(task) {
+            return ReadyTask::from_task(task).run();
         }
         let lane = task.lane();
         run(task, &mut self.scratch);
-        self.ran.store(self.ran.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         while let Some(task) = self.scratch.ready.pop() {
             if task.call().is_inline() {
                 run(task, &mut self.scratch);
@@ -412,11 +412,22 @@ impl<'a> Worker<'a> {
         }
     }
 
+    #[inline]
+    fn is_of_own_engine(&self, task: TaskRef) -> bool {
+        self.core.as_ref().is_some_and(|core| std::ptr::eq(Arc::as_ptr(core), task.core().as_ptr()))
+    }
+
+    /// Makes the engine of its first task the worker's own, whose counter and freed memory it keeps. `false` for others: an
+    /// embedder's lanes may share one pool.
     #[cold]
-    fn meet_engine(&mut self, task: TaskRef) {
-        let core = ReadyTask::core_of(task);
-        self.scratch = Scratch::new(core.take_counter());
-        self.core = Some(core);
+    fn meet_engine(&mut self, task: TaskRef) -> bool {
+        let is_first = self.core.is_none();
+        if is_first {
+            let core = ReadyTask::core_of(task);
+            self.scratch = Scratch::new(core.take_counter());
+            self.core = Some(core);
+        }
+        is_first
     }
 
     #[cold]

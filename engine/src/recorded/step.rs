@@ -21,10 +21,10 @@ impl Step {
         Step { task, run, waits: true }
     }
 
-    /// A task that this engine runs.
+    /// A task whose body runs, and whose accesses do not end as long as the caller's [`Look`](crate::ending::Look) at it lives.
     pub(crate) fn running(task: TaskRef) -> Step {
         let run = if let Call::Recorded = task.call() {
-            // SAFETY: it runs, so its run has not ended.
+            // SAFETY: it is not done, so its run has not ended.
             unsafe { *recorded(task).1.current.get() }
         } else {
             None
