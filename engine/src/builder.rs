@@ -4,7 +4,7 @@
 use crate::access::{AccessSet, Mode};
 use crate::bounds::Room;
 use crate::cancel::{CancelToken, Cancelled};
-use crate::data::{Data, Fetch, Put, Read, Write};
+use crate::data::{Data, Fetch, Overwrite, Put, Read, Write};
 use crate::engine::{Engine, LaneHandle};
 use crate::error::{BoxError, Cause};
 use crate::name::Name;
@@ -427,6 +427,15 @@ macro_rules! grow {
             /// Names a value that the task changes.
             pub fn write<T: Send + Sync + 'static>(self, data: &Data<T>) -> TaskBuilder<'e, ($($name,)* Write<T>,)> {
                 TaskBuilder { raw: self.raw, accesses: ($(self.accesses.$index,)* Write(data.clone()),) }
+            }
+
+            /// Names a value that the task replaces. The body is handed an empty place and fills it; a place left empty is a
+            /// value that was never written. Success heals a poisoned value.
+            pub fn overwrite<T: Send + Sync + 'static>(
+                self,
+                data: &Data<T>,
+            ) -> TaskBuilder<'e, ($($name,)* Overwrite<T>,)> {
+                TaskBuilder { raw: self.raw, accesses: ($(self.accesses.$index,)* Overwrite(data.clone()),) }
             }
         }
     };

@@ -204,6 +204,30 @@ impl<T: Send + Sync + 'static> Fetch for Write<T> {
     }
 }
 
+/// Exclusive access to a [`Data`] whose value is replaced, and which need not have one.
+pub struct Overwrite<T>(pub(crate) Data<T>);
+
+impl<T: Send + Sync + 'static> Fetch for Overwrite<T> {
+    type Out<'a> = &'a mut Option<T>;
+
+    const MODE: Mode = Mode::Overwrite;
+
+    fn data_var(&self) -> Var {
+        self.0.var().clone()
+    }
+
+    unsafe fn is_written(&self) -> bool {
+        true
+    }
+
+    unsafe fn fetch_out(&self) -> &mut Option<T> {
+        // SAFETY: the task holds the var alone and names it once, so this is the only reference.
+        let value = unsafe { &mut *self.0.0.value.get() };
+        *value = None; // what is left of the old value is not to be seen
+        value
+    }
+}
+
 /// The result of a `compute` task: overwritten without being looked at.
 pub(crate) struct Put<T>(pub(crate) Data<T>);
 

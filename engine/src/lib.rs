@@ -59,7 +59,7 @@ pub use access::Mode;
 pub use bounds::{Room, RoomFuture};
 pub use builder::{RawTask, TaskBuilder};
 pub use cancel::{CancelToken, Cancelled};
-pub use data::{Data, Fetch, Read, Write};
+pub use data::{Data, Fetch, Overwrite, Read, Write};
 pub use engine::{Engine, EngineBuilder, LaneHandle, OnDrop};
 pub use error::{BoxError, Cause, Error, Failure, TaskId};
 pub use fence::{Fence, Signal};

@@ -104,7 +104,8 @@ fn dropped_token_is_an_error_not_a_hang() {
             .raw("copy")
             .overwrite(&a)
             .run_async(|_, _token| std::panic::resume_unwind(Box::new("before completing")));
-        assert!(a.wait().is_err());
+        let e = a.wait().unwrap_err();
+        assert!(matches!(e.failure().unwrap().cause(), Cause::Panicked(_)), "{e}");
     });
 }
 
@@ -362,6 +363,32 @@ fn closures_of_any_size() {
                 token.complete(Ok(()));
             });
             assert_eq!(a.wait().unwrap(), 1020);
+        }
+    });
+}
+
+#[test]
+fn a_poisoned_value_is_healed_by_replacing_it() {
+    deadline(20, || {
+        for engine in engines() {
+            let a = engine.data(1);
+            engine.task("bad").write(&a).run(|a| {
+                *a = 2;
+                Err::<(), _>("half done")
+            });
+            engine.task("touch").write(&a).run(|_| never("it may look at the poison"));
+            assert!(a.wait().is_err());
+            engine.task("replace").overwrite(&a).run(|a| {
+                assert!(a.is_none(), "what failed left nothing to be seen");
+                *a = Some(3);
+            });
+            assert_eq!(a.wait().unwrap(), 3);
+            engine.task("forget").overwrite(&a).run(|_| ());
+            assert!(a.wait().unwrap_err().to_string().contains("never written"));
+            let mut recorder = engine.recorder("fill");
+            engine.task("fill").overwrite(&a).record(&mut recorder, |a| *a = Some(4));
+            recorder.finish().unwrap().submit();
+            assert_eq!(a.wait().unwrap(), 4);
         }
     });
 }
