@@ -10,7 +10,7 @@ use crate::recorded::{Edge, InsideVar, MAX_TASKS, Plan, PlanParts, PortSpec, Rec
 use crate::sync::Arc;
 use crate::var::{Var, VarPin};
 use crate::waiting::VarFuture;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::IntoFuture;
 use std::ops::Range;
 use std::panic::Location;
@@ -48,6 +48,8 @@ pub struct Recorder {
     /// Their places by address.
     places: HashMap<usize, usize>,
     inside: Vec<InsideVar>,
+    /// Their addresses.
+    own: HashSet<usize>,
     accesses: Vec<(usize, Mode)>,
     misuse: Option<String>,
 }
@@ -115,6 +117,7 @@ impl Recorder {
             vars: Vec::new(),
             places: HashMap::new(),
             inside: Vec::new(),
+            own: HashSet::new(),
             accesses: Vec::new(),
             misuse: None,
         }
@@ -146,6 +149,7 @@ impl Recorder {
             self.misuse(|| format!("{var:?} is kept inside after a task has used it: keep it inside first"));
         } else if var.state().keep_inside() {
             self.inside.push(InsideVar(var.pin()));
+            self.own.insert(var.state_ptr().addr().get());
         } else if var.state().is_inside() {
             self.misuse(|| format!("{var:?} is inside a schedule already"));
         } else {
@@ -178,7 +182,7 @@ impl Recorder {
             let address = var.state_ptr().addr().get();
             let place = *self.places.entry(address).or_insert(self.vars.len());
             if place == self.vars.len() {
-                if var.state().is_inside() && !self.inside.iter().any(|v| v.0.state_ptr() == var.state_ptr()) {
+                if var.state().is_inside() && !self.own.contains(&address) {
                     return self.misuse(|| {
                         format!("{} names var {}, which is inside another schedule", told(), var.state().id())
                     });
