@@ -78,7 +78,9 @@ pub trait Lane: Send + Sync + 'static {
     fn submit(&self, task: ReadyTask);
 
     /// Whether this lane orders its own work after the fence by itself, on the device. Then a task that comes after the
-    /// fence is submitted before it has fired, and the lane has to see to the task's [`ReadyTask::fences`].
+    /// fence is submitted before it has fired, and the lane has to see to the task's [`ReadyTask::fences`]. Bodies of such a lane
+    /// issue work and end with a fence of their own; one that ends without says that it is done, on the device too, whatever
+    /// becomes of the fences before it.
     fn understands(&self, fence: &dyn Fence) -> bool {
         let _ = fence;
         false
