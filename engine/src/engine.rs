@@ -464,7 +464,7 @@ impl Engine {
     /// Removes a lane. Its tasks that run finish; those that have not started fail with
     /// [`Cause::LaneRemoved`](crate::Cause::LaneRemoved) when their turn comes, and so do those that name it later.
     ///
-    /// Outside tasks this returns when the lane has stopped, which for a [`Pool`] is when its running tasks are done;
+    /// Outside tasks this returns when the lane has stopped, which for a [`Pool`](crate::Pool) is when its running tasks are done;
     /// inside a task it does not wait. The lane itself is kept until the engine is gone.
     ///
     /// ```
