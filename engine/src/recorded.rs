@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "tasks that lie in a plan, and runs that hand the plan to each other")]
 
 mod step;
+mod submit;
 
 pub(crate) use step::Step;
 
@@ -19,15 +20,15 @@ use crate::error::{BoxError, Cause, Failure};
 use crate::fence::{Fence, Fenced};
 use crate::foreign::{contained, message_of};
 use crate::name::Name;
-use crate::node::{Call, Header, LooseNode, PortBody, SlotRef, TaskRef};
-use crate::observe::{Release, Role, TaskNumber};
+use crate::node::{Call, Header, LooseNode, PortBody, TaskRef};
+use crate::observe::{Release, TaskNumber};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, lock};
 use crate::task::finish as finish_task;
-use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, hand_on, look, mark, mark_issued};
+use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, look, mark, mark_issued};
 use crate::var::{OrderedGuard, Var, VarPin, VarState};
 use std::cell::UnsafeCell;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 type SyncFn = Box<dyn Fn(&TaskCtx<'_>) -> Result<(), BoxError> + Send + Sync>;
@@ -218,7 +219,8 @@ unsafe impl PortBody for Hold {
             Some(port) => {
                 // SAFETY: the run is pending.
                 let Some(plan) = (unsafe { &run.as_ref().plan }) else { return };
-                open(plan, port as usize, scratch);
+                // SAFETY: the gate was granted before, so the run has begun.
+                unsafe { open(Arc::as_ptr(plan), port as usize, scratch) };
             }
         }
     }
@@ -297,46 +299,11 @@ impl Plan {
         TaskRef::of_loose(NonNull::from(&self.tasks[index]).cast())
     }
 
-    fn part(&self, range: &Range<u32>) -> &[Edge] {
-        &self.edges[range.start as usize..range.end as usize]
-    }
-
-    /// Lets tasks go on the part of what is before them.
+    /// Counts an edge down. Whether that was the last one that its task waited for.
     #[inline]
-    fn let_go(&self, edges: &[Edge], by: By, scratch: &mut Scratch) {
-        if scratch.is_observed {
-            return self.let_go_observed(edges, by, scratch);
-        }
-        for edge in edges {
-            // AcqRel: pairs with the other predecessors, so that the task sees what all of them wrote. After the last
-            // edge the plan may be gone.
-            if edge.is_sole() || self.counters[edge.to()].fetch_sub(1, Ordering::AcqRel) == 1 {
-                scratch.ready.push(self.task(edge.to()));
-            }
-        }
-    }
-
-    /// The same, and tells who is released by whom.
-    #[cold]
-    fn let_go_observed(&self, edges: &[Edge], by: By, scratch: &mut Scratch) {
-        let core = self.core.clone();
-        let (task, number, mut var) = match by {
-            By::Task(task) => (Some(task), task.number(), 0),
-            By::Hold(hold, var) => (None, hold.number(), var),
-        };
-        for edge in edges {
-            let next = &self.tasks[edge.to()];
-            if let Some(task) = task {
-                // SAFETY: the caller's task, which is not done.
-                var = self.conflict(unsafe { recorded(task) }.0, next);
-            }
-            // As in `let_go`.
-            if edge.is_sole() || self.counters[edge.to()].fetch_sub(1, Ordering::AcqRel) == 1 {
-                let next = self.task(edge.to());
-                core.observer.ready(next, Some(Release { task: number, var }));
-                scratch.ready.push(next);
-            }
-        }
+    fn count_down(&self, edge: Edge) -> bool {
+        // AcqRel: pairs with the other predecessors, so that the task sees what all of them wrote.
+        edge.is_sole() || self.counters[edge.to()].fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// The number of a var for which one task comes after another.
@@ -348,99 +315,56 @@ impl Plan {
         // SAFETY: pinned by the plan.
         self.accesses(before).find(conflicts).map_or(0, |(var, _)| unsafe { var.as_ref() }.id())
     }
+}
 
-    /// Tells the tasks of a run as pushed; gives the number of the first.
-    #[cold]
-    fn tell_pushed(&self) -> Option<TaskNumber> {
-        let first = self.core.observer.numbers(self.tasks.len())?;
-        for (index, task) in self.tasks.iter().enumerate() {
-            // SAFETY: pinned by the plan.
-            let accesses = self.accesses(task).map(|(var, mode)| (unsafe { var.as_ref() }.id(), mode)).collect();
-            self.core.observer.pushed_as(first.checked_add(index), self.task(index), Role::Task, accesses);
-        }
-        Some(first)
+/// Lets tasks go on the part of what is before them.
+///
+/// After the last edge the plan may be gone. So neither this nor who calls it is handed a reference to the plan.
+///
+/// # Safety
+/// The edges are the plan's, and it lives until the last of them is counted down.
+#[inline]
+unsafe fn let_go(plan: *const Plan, edges: Range<u32>, by: By, scratch: &mut Scratch) {
+    if scratch.is_observed {
+        // SAFETY: passed on.
+        return unsafe { let_go_observed(plan, edges, by, scratch) };
     }
-
-    /// What a run is charged on the ledger of a bounded engine, beside being one task.
-    fn written_bytes(&self) -> u128 {
-        let written = self.ports.iter().filter(|port| port.exclusive);
-        // SAFETY: pinned by the plan.
-        let sizes = written.map(|port| unsafe { port.var.as_ref() }.size_bytes());
-        self.core.bounds().map_or(0, |bounds| bounds.sum(sizes))
-    }
-
-    /// Pushes one run.
-    pub(crate) fn submit(self: &Arc<Self>, site: &'static Location<'static>) {
-        if self.tasks.is_empty() {
-            return;
-        }
-        let bytes = self.written_bytes();
-        if let Some(bounds) = self.core.bounds() {
-            bounds.enter(&self.core, bytes, None);
-        }
-        let header = || Header { name: self.name.clone(), site, priority: 0, lane: 0 };
-        if self.core.is_closed() {
-            let all = self.outside.iter().map(VarPin::state_ptr).zip(&self.ports);
-            let mut accesses: Vec<_> = all
-                .map(|(_, port)| (port.var, if port.exclusive { Mode::Write } else { Mode::Read }))
-                .chain([(self.gate.state_ptr(), Mode::Write)])
-                .collect();
-            // SAFETY: the plan keeps its gate and pins its outside vars.
-            accesses.sort_unstable_by_key(|(var, _)| unsafe { var.as_ref() }.id());
-            let task = TaskRef::new(&self.core, header(), &accesses, Cause::ShutDown);
-            return crate::task::push(&self.core, task);
-        }
-        let run = lock(&self.spare).pop().unwrap_or_default();
-        let at = NonNull::from(Box::leak(run));
-        // SAFETY: this thread has the run alone, until it lets the gate go below.
-        let run = unsafe { &mut *at.as_ptr() };
-        run.plan = Some(self.clone());
-        run.room = Room::of_entered(&self.core, bytes);
-        let gate = [(self.gate.state_ptr(), Mode::Overwrite)];
-        let gate = TaskRef::new(&self.core, header(), &gate, Hold { run: at, port: None });
-        run.gate = Some(gate);
-        run.first_number = self.core.observer.is_on().then(|| self.tell_pushed()).flatten();
-        self.core.tasks_begun(self.tasks.len() + self.ports.len() + 1);
-        for (port, spec) in self.ports.iter().enumerate() {
-            let mode = if spec.exclusive { Mode::Write } else { Mode::Read };
-            let hold = Hold { run: at, port: Some(port as u32) };
-            run.ports.push(TaskRef::new(&self.core, header(), &[(spec.var, mode)], hold));
-        }
-        for task in run.ports.iter().chain([&gate]).filter(|task| task.has_room()) {
-            self.core.observer.pushed(*task);
-        }
-        enter(gate, &run.ports, &mut run.guards);
-        // The gate counts one more than its access, for this thread: from here on it may be granted.
-        if gate.grant_one() {
-            if gate.has_room() {
-                self.core.observer.ready(gate, None);
-            }
-            hand_on(&self.core, gate);
+    for at in edges {
+        // SAFETY: this edge is not counted down yet.
+        let plan = unsafe { &*plan };
+        let edge = plan.edges[at as usize];
+        let task = plan.task(edge.to());
+        if plan.count_down(edge) {
+            scratch.ready.push(task);
         }
     }
 }
 
-/// Enters the queues of the gate and all ports at once, in the order of their numbers.
-fn enter(gate: TaskRef, ports: &[TaskRef], guards: &mut Vec<OrderedGuard<'static>>) {
-    let mut gate_slot = gate.slots().next();
-    let mut push = |slot: SlotRef, more: u32| {
-        let mut guard = slot.var().lock();
-        let granted = guard.queue.push(slot, slot.mode().is_exclusive());
-        // Relaxed: published by the lock.
-        slot.task().ungranted().store(more + u32::from(!granted), Ordering::Relaxed);
-        // SAFETY: the var lives while a pending task names it, which each of these does until it is granted and ended:
-        // not before the gate is granted.
-        guards.push(unsafe { std::mem::transmute::<OrderedGuard<'_>, OrderedGuard<'static>>(guard) });
+/// The same, and tells who is released by whom.
+///
+/// # Safety
+/// As [`let_go`].
+#[cold]
+unsafe fn let_go_observed(plan: *const Plan, edges: Range<u32>, by: By, scratch: &mut Scratch) {
+    let (task, number, mut var) = match by {
+        By::Task(task) => (Some(task), task.number(), 0),
+        By::Hold(hold, var) => (None, hold.number(), var),
     };
-    // Each port waits for its var and for the gate.
-    for slot in ports.iter().filter_map(|p| p.slots().next()) {
-        if let Some(gate) = gate_slot.take_if(|gate| gate.var().id() < slot.var().id()) {
-            push(gate, 1);
+    for at in edges {
+        // SAFETY: this edge is not counted down yet.
+        let plan = unsafe { &*plan };
+        let edge = plan.edges[at as usize];
+        let next = plan.task(edge.to());
+        if let Some(task) = task {
+            // SAFETY: the caller's task, which is not done.
+            var = plan.conflict(unsafe { recorded(task) }.0, &plan.tasks[edge.to()]);
         }
-        push(slot, 1);
+        let core = plan.core.clone();
+        if plan.count_down(edge) {
+            core.observer.ready(next, Some(Release { task: number, var }));
+            scratch.ready.push(next);
+        }
     }
-    gate_slot.into_iter().for_each(|slot| push(slot, 1));
-    guards.clear();
 }
 
 /// A run begins: the one before has ended.
@@ -457,24 +381,34 @@ fn begin(run: NonNull<Run>, scratch: &mut Scratch) {
             if scratch.is_observed {
                 plan.core.observer.ready(*task, Some(Release { task: gate.number(), var: plan.gate.number() }));
             }
-            open(plan, port, scratch);
+            // SAFETY: the run does not end before the gate's firsts.
+            unsafe { open(Arc::as_ptr(plan), port, scratch) };
         }
     }
-    plan.let_go(plan.part(&plan.gate_firsts), By::Hold(gate, plan.gate.number()), scratch);
+    let (edges, by) = (plan.gate_firsts.clone(), By::Hold(gate, plan.gate.number()));
+    // SAFETY: the run does not end before the gate's firsts.
+    unsafe { let_go(Arc::as_ptr(plan), edges, by, scratch) };
 }
 
-/// An outside var is granted, to a run that has begun.
-fn open(plan: &Plan, port: usize, scratch: &mut Scratch) {
-    let spec = &plan.ports[port];
+/// An outside var is granted, to a run that has begun. The plan may be gone afterwards.
+///
+/// # Safety
+/// The plan's run has begun, and this port has not been opened in it.
+unsafe fn open(plan: *const Plan, port: usize, scratch: &mut Scratch) {
+    // SAFETY: the run does not end before the port's firsts.
+    let alive = unsafe { &*plan };
+    let spec = &alive.ports[port];
     // SAFETY: pinned by the plan.
     let var = unsafe { spec.var.as_ref() };
     if var.is_troubled() {
         // Relaxed: seen by whom the edges below let go.
-        plan.troubled.store(true, Ordering::Relaxed);
+        alive.troubled.store(true, Ordering::Relaxed);
     }
     // SAFETY: the run has begun, and does not end before its ports.
-    let Some(run) = (unsafe { plan.current_run() }) else { return };
-    plan.let_go(plan.part(&spec.firsts), By::Hold(run.ports[port], var.id()), scratch);
+    let Some(run) = (unsafe { alive.current_run() }) else { return };
+    let (edges, by) = (spec.firsts.clone(), By::Hold(run.ports[port], var.id()));
+    // SAFETY: as above.
+    unsafe { let_go(plan, edges, by, scratch) };
 }
 
 /// # Safety
@@ -584,7 +518,8 @@ pub(crate) fn end(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scr
     if scratch.is_observed {
         plan.core.observer.finished(task.number(), result);
     }
-    release(plan, recorded, task, scratch);
+    // SAFETY: it is not done.
+    unsafe { release(task, scratch) };
     // SAFETY: the core outlives the count of this task.
     unsafe { core.as_ref() }.task_done(scratch.counter);
 }
@@ -615,13 +550,19 @@ pub(crate) fn finish_issued(task: TaskRef, fence: &Arc<dyn Fence>, scratch: &mut
         // SAFETY: pinned by the plan; the task holds it.
         unsafe { var.as_ref().mark(mode.is_exclusive(), mark_issued(&fenced, mode)) };
     }
-    release(plan, recorded, task, scratch);
+    // SAFETY: it is not done.
+    unsafe { release(task, scratch) };
     fenced
 }
 
 /// Lets go what waits for a recorded task. The plan may be gone afterwards.
+///
+/// # Safety
+/// The task is recorded, and has not been released in this run.
 #[inline]
-fn release(plan: &Plan, task: &RecordedTask, itself: TaskRef, scratch: &mut Scratch) {
+unsafe fn release(itself: TaskRef, scratch: &mut Scratch) {
+    // SAFETY: its run has not ended.
+    let (task, plan) = unsafe { recorded(itself) };
     if task.waits > 1 {
         // For the next run. Relaxed: whoever counts it down then comes after the end of this run.
         plan.counters[task.index as usize].store(task.waits, Ordering::Relaxed);
@@ -638,18 +579,27 @@ fn release(plan: &Plan, task: &RecordedTask, itself: TaskRef, scratch: &mut Scra
             }
         }
     }
-    if task.successors.is_empty() {
-        // AcqRel: pairs with the other sinks.
-        if plan.sinks_left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            end_run(plan, scratch);
-        }
-    } else {
-        plan.let_go(plan.part(&task.successors), By::Task(itself), scratch);
+    let (edges, plan) = (task.successors.clone(), task.plan);
+    if !edges.is_empty() {
+        // SAFETY: the run does not end before the tasks after this one.
+        unsafe { let_go(plan, edges, By::Task(itself), scratch) };
+        return;
+    }
+    // SAFETY: the run does not end before its sinks, of which this is one.
+    // AcqRel: pairs with the other sinks.
+    if unsafe { &*plan }.sinks_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // SAFETY: this was the last.
+        unsafe { end_run(plan, scratch) };
     }
 }
 
 /// All tasks of the run are done.
-fn end_run(plan: &Plan, scratch: &mut Scratch) {
+///
+/// # Safety
+/// The plan's run has begun and was not ended.
+unsafe fn end_run(plan: *const Plan, scratch: &mut Scratch) {
+    // SAFETY: the run keeps the plan.
+    let plan = unsafe { &*plan };
     // SAFETY: the run's last task ends here, and the next run does not begin before the gate's task ends below.
     let Some(run) = (unsafe { &mut *plan.current.get() }).take() else { return };
     // SAFETY: made by `Box::leak`, and in nobody else's hands any more.

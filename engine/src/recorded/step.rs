@@ -3,6 +3,7 @@
 
 use super::{Hold, Run, recorded};
 use crate::node::{Call, TaskRef};
+use std::ops::Range;
 use std::ptr::NonNull;
 
 /// A pending task, where waits are looked into: a task of a schedule stands for itself in one run.
@@ -40,7 +41,10 @@ impl Step {
         let run = unsafe { at.as_ref() };
         let Some(plan) = &run.plan else { return out };
         let step = |task| Step { task, run: self.run, waits: false };
-        let mut tasks = |range| out.extend(plan.part(range).iter().map(|edge| step(plan.task(edge.to()))));
+        let mut tasks = |range: &Range<u32>| {
+            let edges = &plan.edges[range.start as usize..range.end as usize];
+            out.extend(edges.iter().map(|edge| step(plan.task(edge.to()))));
+        };
         if let Call::Recorded = self.task.call() {
             // SAFETY: as above.
             let (task, _) = unsafe { recorded(self.task) };
