@@ -38,6 +38,17 @@ impl Counter {
     }
 }
 
+/// A task that another thread finishes, after it has added one.
+fn add_elsewhere(engine: &Engine, counter: &Counter) {
+    let inner = counter.clone();
+    engine.raw("device").write(&counter.1).run_async(move |_, token| {
+        thread::spawn(move || {
+            inner.add();
+            token.complete(Ok(()));
+        });
+    });
+}
+
 fn check(body: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
@@ -90,13 +101,7 @@ fn a_token_completed_elsewhere_wakes_the_waiter() {
     check(|| {
         let engine = Engine::serial();
         let a = Counter::new(&engine);
-        let inner = a.clone();
-        engine.raw("device").write(&a.1).run_async(move |_, token| {
-            thread::spawn(move || {
-                inner.add();
-                token.complete(Ok(()));
-            });
-        });
+        add_elsewhere(&engine, &a);
         a.1.wait().unwrap();
         assert_eq!(a.look(), 1);
     });
@@ -119,13 +124,7 @@ fn dropping_the_engine_waits_for_all() {
     check(|| {
         let engine = Engine::serial();
         let a = Counter::new(&engine);
-        let inner = a.clone();
-        engine.raw("device").write(&a.1).run_async(move |_, token| {
-            thread::spawn(move || {
-                inner.add();
-                token.complete(Ok(()));
-            });
-        });
+        add_elsewhere(&engine, &a);
         drop(engine);
         assert_eq!(a.look(), 1);
     });
@@ -158,13 +157,7 @@ fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
 fn full_engine() -> (Engine, Counter) {
     let engine = Engine::builder().lane(Serial::new("serial")).max_pending_tasks(1).build().unwrap();
     let a = Counter::new(&engine);
-    let inner = a.clone();
-    engine.raw("device").write(&a.1).run_async(move |_, token| {
-        thread::spawn(move || {
-            inner.add();
-            token.complete(Ok(()));
-        });
-    });
+    add_elsewhere(&engine, &a);
     (engine, a)
 }
 
@@ -211,13 +204,7 @@ fn awaiting_the_engine_wakes() {
     check(|| {
         let engine = Engine::serial();
         let a = Counter::new(&engine);
-        let inner = a.clone();
-        engine.raw("device").write(&a.1).run_async(move |_, token| {
-            thread::spawn(move || {
-                inner.add();
-                token.complete(Ok(()));
-            });
-        });
+        add_elsewhere(&engine, &a);
         block_on((&engine).into_future()).unwrap();
         assert_eq!(a.look(), 1);
     });
@@ -228,13 +215,7 @@ fn several_await_the_engine_and_one_gives_up() {
     check(|| {
         let engine = Engine::serial();
         let a = Counter::new(&engine);
-        let inner = a.clone();
-        engine.raw("device").write(&a.1).run_async(move |_, token| {
-            thread::spawn(move || {
-                inner.add();
-                token.complete(Ok(()));
-            });
-        });
+        add_elsewhere(&engine, &a);
         let mut gives_up = (&engine).into_future();
         let _ = poll(&mut gives_up);
         let waits = (&engine).into_future();
