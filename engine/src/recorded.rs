@@ -6,21 +6,22 @@
 //! has ended, so that counters, headers and inside vars serve all runs. `DESIGN.md` has the argument.
 #![expect(unsafe_code, reason = "tasks that lie in a plan, and runs that hand the plan to each other")]
 
+mod parts;
 mod step;
 mod submit;
 
+pub(crate) use parts::{Edge, InsideVar, MAX_TASKS, PlanParts, PortSpec, RecordedBody, TaskSpec};
 pub(crate) use step::Step;
 
 use crate::access::Mode;
 use crate::bounds::Room;
-use crate::cancel::{CancelToken, Cancelled};
 use crate::ending;
 use crate::engine::Core;
-use crate::error::{BoxError, Cause, Failure};
+use crate::error::{Cause, Failure};
 use crate::fence::{Fence, Fenced};
 use crate::foreign::{contained, message_of};
 use crate::name::Name;
-use crate::node::{Call, Header, LooseNode, PortBody, TaskRef};
+use crate::node::{Call, LooseNode, PortBody, TaskRef};
 use crate::observe::{Release, TaskNumber};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, lock};
 use crate::task::finish as finish_task;
@@ -30,33 +31,6 @@ use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-
-type SyncFn = Box<dyn Fn(&TaskCtx<'_>) -> Result<(), BoxError> + Send + Sync>;
-type AsyncFn = Box<dyn Fn(&TaskCtx<'_>, Completion) + Send + Sync>;
-
-/// What a recorded task does each time.
-pub(crate) enum RecordedBody {
-    /// Done when it returns.
-    Sync(SyncFn),
-    /// Done when its token is used.
-    Async(AsyncFn),
-}
-
-impl RecordedBody {
-    /// The same, unless the token is cancelled.
-    pub(crate) fn unless_cancelled(self, token: CancelToken) -> Self {
-        match self {
-            RecordedBody::Sync(f) => RecordedBody::Sync(Box::new(move |ctx| {
-                token.check()?;
-                f(ctx)
-            })),
-            RecordedBody::Async(f) => RecordedBody::Async(Box::new(move |ctx, done| match token.check() {
-                Ok(()) => f(ctx, done),
-                Err(Cancelled) => done.complete(Err(Cancelled.into())),
-            })),
-        }
-    }
-}
 
 /// A task of a plan. Lanes know it by its header.
 #[repr(C)]
@@ -88,56 +62,12 @@ impl RecordedTask {
     }
 }
 
-/// An edge to a task: its index, and whether it has no other predecessor, so that nothing need be counted.
-#[derive(Clone, Copy)]
-pub(crate) struct Edge(u32);
-
-impl Edge {
-    const SOLE: u32 = 1 << 31;
-
-    pub(crate) fn new(to: u32, is_sole: bool) -> Edge {
-        Edge(to | if is_sole { Edge::SOLE } else { 0 })
-    }
-
-    fn to(self) -> usize {
-        (self.0 & !Edge::SOLE) as usize
-    }
-
-    fn is_sole(self) -> bool {
-        self.0 & Edge::SOLE != 0
-    }
-}
-
-/// The most tasks of a plan.
-pub(crate) const MAX_TASKS: usize = Edge::SOLE as usize - 1;
-
 /// Who lets tasks go, for those who observe.
 #[derive(Clone, Copy)]
 enum By {
     Task(TaskRef),
     /// The gate's task or a port's, with the var's number.
     Hold(TaskRef, usize),
-}
-
-/// A var that others may touch too.
-pub(crate) struct PortSpec {
-    pub(crate) var: NonNull<VarState>,
-    pub(crate) exclusive: bool,
-    /// Its part of [`Plan::edges`]: the tasks that wait for it.
-    pub(crate) firsts: Range<u32>,
-    /// How many tasks must end before it does.
-    pub(crate) lasts: u32,
-}
-
-/// A task as recorded.
-pub(crate) struct TaskSpec {
-    pub(crate) header: Header,
-    pub(crate) body: RecordedBody,
-    pub(crate) waits: u32,
-    pub(crate) successors: Range<u32>,
-    pub(crate) releases: Range<u32>,
-    /// Its part of [`Plan::accesses`].
-    pub(crate) accesses: Range<u32>,
 }
 
 /// A graph of tasks, resolved once.
@@ -224,29 +154,6 @@ unsafe impl PortBody for Hold {
             }
         }
     }
-}
-
-/// A var that only one plan may touch, for as long as this lives.
-pub(crate) struct InsideVar(pub(crate) VarPin);
-
-impl Drop for InsideVar {
-    fn drop(&mut self) {
-        self.0.state().let_outside();
-    }
-}
-
-/// What is known of a plan when it is made.
-pub(crate) struct PlanParts {
-    pub(crate) name: Name,
-    pub(crate) tasks: Vec<TaskSpec>,
-    pub(crate) edges: Vec<Edge>,
-    pub(crate) releases: Vec<u32>,
-    /// By number of their vars.
-    pub(crate) ports: Vec<PortSpec>,
-    pub(crate) gate_firsts: Range<u32>,
-    pub(crate) accesses: Vec<(NonNull<VarState>, Mode)>,
-    pub(crate) outside: Vec<VarPin>,
-    pub(crate) inside: Vec<InsideVar>,
 }
 
 impl Plan {
