@@ -87,11 +87,10 @@ impl Core {
         }
     }
 
-    /// Counts many tasks as pushed: those of a recorded schedule.
-    pub(crate) fn tasks_begun(&self, n: usize) {
+    /// Counts as pushed what a run of a schedule has in queues. Its pusher is not paced: the tasks lie in memory already.
+    pub(crate) fn run_begun(&self, n: usize) {
         // Relaxed: as above.
         self.pushed.fetch_add(n, Ordering::Relaxed);
-        self.pace();
     }
 
     /// Lets the workers catch up with a pusher that is far ahead, so that tasks are still in the caches when they run.

@@ -418,7 +418,6 @@ pub(crate) fn finish(task: TaskRef, result: Result<(), Cause>, scratch: &mut Scr
 pub(crate) fn end(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scratch) {
     // SAFETY: it is not done, so its run has not ended.
     let (recorded, plan) = unsafe { recorded(task) };
-    let core = task.core();
     if result.is_err() || plan.is_troubled() {
         leave_marks(plan, recorded, result);
     }
@@ -427,8 +426,6 @@ pub(crate) fn end(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scr
     }
     // SAFETY: it is not done.
     unsafe { release(task, scratch) };
-    // SAFETY: the core outlives the count of this task.
-    unsafe { core.as_ref() }.task_done(scratch.counter);
 }
 
 #[cold]
@@ -457,6 +454,8 @@ pub(crate) fn finish_issued(task: TaskRef, fence: &Arc<dyn Fence>, scratch: &mut
         // SAFETY: pinned by the plan; the task holds it.
         unsafe { var.as_ref().mark(mode.is_exclusive(), mark_issued(&fenced, mode)) };
     }
+    // The run may end before the fence fires, which counts it as done.
+    plan.core.run_begun(1);
     // SAFETY: it is not done.
     unsafe { release(task, scratch) };
     fenced

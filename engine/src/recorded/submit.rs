@@ -65,7 +65,8 @@ impl Plan {
         let gate = TaskRef::new(&self.core, header(), &gate, Hold { run: at, port: None });
         run.gate = Some(gate);
         run.first_number = self.core.observer.is_on().then(|| self.tell_pushed()).flatten();
-        self.core.tasks_begun(self.tasks.len() + self.ports.len() + 1);
+        // Not its tasks: the run is pending as long as its gate is.
+        self.core.run_begun(self.ports.len() + 1);
         for (port, spec) in self.ports.iter().enumerate() {
             let mode = if spec.exclusive { Mode::Write } else { Mode::Read };
             let hold = Hold { run: at, port: Some(port as u32) };
