@@ -3,6 +3,7 @@
 //! Worker counts mean threads beside the one that pushes for varflow, MXNet and StarPU. OpenMP and oneTBB let the pushing
 //! thread work: with 2 workers they have two threads. MXNet's NaiveEngine runs each task inside its push and tracks nothing.
 
+mod floor;
 mod metg;
 mod subject;
 mod systems;
@@ -60,6 +61,8 @@ enum Measure {
     Observed,
     /// The task length at which half of the time goes into bodies, on the stencil
     Metg,
+    /// What the machine charges for locks, and for lines and tasks that change cores
+    Floor,
 }
 
 /// Measures and prints the table.
@@ -76,6 +79,7 @@ pub fn run(args: &Args) -> Result<()> {
             Measure::Pending => table.pending()?,
             Measure::Observed => table.observed()?,
             Measure::Metg => table.metg()?,
+            Measure::Floor => table.floor()?,
         }
     }
     let results = table.results;
@@ -136,6 +140,12 @@ impl Table<'_> {
         args.extend(metg::ITERATIONS.map(|n| OsString::from(n.to_string())));
         let turns = self.turns(|e| e.is_dynamic, &args);
         self.rounds(&[Setting::Free], metg::digest).run("METG", &turns, &mut self.results)
+    }
+
+    fn floor(&mut self) -> Result<()> {
+        let contender = systems::machine()?;
+        let turns = [Turn { contender, args: vec!["floor".into()] }];
+        self.rounds(&[Setting::Free, Setting::Pinned], Ok).run("floor", &turns, &mut self.results)
     }
 
     /// The same arguments for all whom they suit.

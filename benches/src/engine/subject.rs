@@ -1,6 +1,7 @@
 //! varflow's side of the engine table: the counterpart of the programs in `benches/peers/engine`, with the same arguments,
 //! measures and output. Runs in a process of its own.
 
+use super::floor;
 use super::workload::Workload;
 use crate::Result;
 use crate::rounds::median;
@@ -37,6 +38,7 @@ enum Measure {
     Pending { workloads: Vec<Named> },
     Grain { workload: Named, iterations: Vec<u64> },
     Observed { workload: Named },
+    Floor,
 }
 
 /// `NAME=FILE`.
@@ -83,6 +85,7 @@ pub fn subject(args: &SubjectArgs) -> Result<()> {
             }
         }
         Measure::Latency => latency(&engine)?,
+        Measure::Floor => floor::measure().into_iter().for_each(|(name, ns)| emit(name, "ns", ns, None)),
         Measure::Pending { workloads } => {
             for named in workloads {
                 pending(&engine, &named.name, &named.load()?)?;

@@ -63,6 +63,15 @@ fn varflow() -> Result<Vec<Entrant>> {
     Ok([("raw", 1), ("raw", 2), ("recorded", 1), ("recorded", 2)].map(entrant).into())
 }
 
+/// No engine: what the machine itself charges.
+///
+/// # Errors
+/// When this program cannot be found again.
+pub fn machine() -> Result<Contender> {
+    let args = ["subject", "engine"].map(OsString::from);
+    Ok(contender("machine", "raw", 1, &env::current_exe()?, &args, Vec::new()))
+}
+
 fn openmp() -> Result<Vec<Entrant>> {
     let program = build("openmp", include_str!("../../peers/engine/openmp.cpp"), &["-fopenmp"])?;
     let contender = contender("openmp", "depend", 2, &program, &[], Vec::new());
