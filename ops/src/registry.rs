@@ -1,24 +1,33 @@
-//! The registry: operators and kernels by name, all entered by [`Registry::install`].
+//! The registry: operators, kernels, iterators, reductions and update rules by name, all entered by [`Registry::install`].
 
+use crate::data_iter::DataIterKind;
 use crate::device::DeviceKind;
 use crate::kernel::{Kernel, KernelCall, KernelFactory};
 use crate::operator::Operator;
+use crate::reduction::Reduction;
+use crate::update_rule::UpdateRule;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What a crate or a plug-in brings: operators, kernels, or both.
+/// What a crate or a plug-in brings.
 #[derive(Default)]
 pub struct Provider {
     /// Who it is, for errors and lists.
     pub name: String,
-    /// Among two kernels of one operator for one device kind the one of higher preference is used. Equal preferences
-    /// are an error.
+    /// Among two of one name (kernels: of one operator, for one device kind) the one of higher preference is used. Equal
+    /// preferences are an error.
     pub preference: i32,
     /// The operators that it defines.
     pub operators: Vec<Arc<dyn Operator>>,
     /// The kernels that it has, by operator name.
     pub kernels: Vec<(String, DeviceKind, KernelFactory)>,
+    /// The kinds of data iterators.
+    pub iterators: Vec<Arc<dyn DataIterKind>>,
+    /// The kvstore reductions.
+    pub reductions: Vec<Arc<dyn Reduction>>,
+    /// The optimizers' update rules.
+    pub update_rules: Vec<Arc<UpdateRule>>,
 }
 
 impl Provider {
@@ -44,6 +53,27 @@ impl Provider {
         self.kernels.push((op.to_string(), kind, Arc::new(factory)));
         self
     }
+
+    /// Adds a kind of data iterators.
+    #[must_use]
+    pub fn iterator(mut self, kind: impl DataIterKind + 'static) -> Self {
+        self.iterators.push(Arc::new(kind));
+        self
+    }
+
+    /// Adds a kvstore reduction.
+    #[must_use]
+    pub fn reduction(mut self, reduction: impl Reduction + 'static) -> Self {
+        self.reductions.push(Arc::new(reduction));
+        self
+    }
+
+    /// Adds an optimizer's update rule.
+    #[must_use]
+    pub fn update_rule(mut self, rule: UpdateRule) -> Self {
+        self.update_rules.push(Arc::new(rule));
+        self
+    }
 }
 
 #[derive(Clone)]
@@ -53,12 +83,59 @@ struct Slot<T> {
     value: T,
 }
 
-/// Operators and kernels by name.
+/// Things of one sort by name.
+struct Shelf<T: ?Sized>(BTreeMap<String, Slot<Arc<T>>>);
+
+impl<T: ?Sized> Default for Shelf<T> {
+    fn default() -> Self {
+        Shelf(BTreeMap::new())
+    }
+}
+
+impl<T: ?Sized> Shelf<T> {
+    /// The first of these names that is there already with this preference, or is named twice, and who brought it.
+    fn clash<'n>(
+        &self,
+        provider: &str,
+        preference: i32,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Option<(&'n str, String)> {
+        let mut brought = BTreeSet::new();
+        for name in names {
+            let there = self.0.get(name).filter(|s| s.preference == preference).map(|s| s.provider.clone());
+            if let Some(by) = there.or((!brought.insert(name)).then(|| provider.to_string())) {
+                return Some((name, by));
+            }
+        }
+        None
+    }
+
+    fn find(&self, what: &str, name: &str) -> Result<&Arc<T>> {
+        self.0.get(name).map(|slot| &slot.value).ok_or_else(|| {
+            let known: Vec<_> = self.0.keys().map(String::as_str).collect();
+            let known = if known.is_empty() {
+                "there are none".to_string()
+            } else {
+                format!("wanted one of {}", known.join(", "))
+            };
+            Error::Registry(format!("nobody provides {what} \"{name}\": {known}"))
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&Arc<T>, &str)> {
+        self.0.values().map(|slot| (&slot.value, slot.provider.as_str()))
+    }
+}
+
+/// All that providers have brought, by name.
 #[derive(Default)]
 pub struct Registry {
     operators: BTreeMap<String, Slot<Arc<dyn Operator>>>,
     aliases: BTreeMap<String, String>,
     kernels: BTreeMap<(String, DeviceKind), Slot<KernelFactory>>,
+    iterators: Shelf<dyn DataIterKind>,
+    reductions: Shelf<dyn Reduction>,
+    update_rules: Shelf<UpdateRule>,
 }
 
 impl Registry {
@@ -71,10 +148,10 @@ impl Registry {
     /// Enters all that the provider brings, or nothing.
     ///
     /// # Errors
-    /// [`Error::Registry`] when an operator or a kernel of the same name is there with the same preference, or an operator
-    /// or alias of the same name means another operator.
+    /// [`Error::Registry`] when something of the same sort and name is there with the same preference, or an operator or alias
+    /// of the same name means another operator.
     pub fn install(&mut self, provider: Provider) -> Result<()> {
-        let Provider { name, preference, operators, kernels } = provider;
+        let Provider { name, preference, operators, kernels, iterators, reductions, update_rules } = provider;
         let refuse = |what: String, by: &str| {
             Err(Error::Registry(format!("provider \"{name}\" brings {what}, which \"{by}\" has brought already")))
         };
@@ -100,6 +177,13 @@ impl Registry {
                 return refuse(format!("a {kind} kernel of {op} with preference {preference}"), by);
             }
         }
+        let iterator = self.iterators.clash(&name, preference, iterators.iter().map(|i| i.name()));
+        let reduction = self.reductions.clash(&name, preference, reductions.iter().map(|r| r.name()));
+        let rule = self.update_rules.clash(&name, preference, update_rules.iter().map(|u| u.name.as_str()));
+        let clashes = [("iterator", iterator), ("reduction", reduction), ("update rule", rule)];
+        if let Some((what, (word, by))) = clashes.into_iter().find_map(|(what, clash)| Some((what, clash?))) {
+            return refuse(format!("{what} {word} with preference {preference}"), &by);
+        }
         for op in operators {
             for alias in op.aliases() {
                 self.aliases.insert((*alias).to_string(), op.name().to_string());
@@ -109,7 +193,58 @@ impl Registry {
         for (op, kind, factory) in kernels {
             enter(&mut self.kernels, (op, kind), Slot { provider: name.clone(), preference, value: factory });
         }
+        for value in iterators {
+            let slot = Slot { provider: name.clone(), preference, value };
+            enter(&mut self.iterators.0, slot.value.name().to_string(), slot);
+        }
+        for value in reductions {
+            let slot = Slot { provider: name.clone(), preference, value };
+            enter(&mut self.reductions.0, slot.value.name().to_string(), slot);
+        }
+        for value in update_rules {
+            let slot = Slot { provider: name.clone(), preference, value };
+            enter(&mut self.update_rules.0, slot.value.name.clone(), slot);
+        }
         Ok(())
+    }
+
+    /// The kind of data iterators of this name.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] with the names that there are.
+    pub fn iterator(&self, name: &str) -> Result<&Arc<dyn DataIterKind>> {
+        self.iterators.find("iterator", name)
+    }
+
+    /// All kinds of data iterators by name, each with who brought it.
+    pub fn iterators(&self) -> impl Iterator<Item = (&Arc<dyn DataIterKind>, &str)> {
+        self.iterators.all()
+    }
+
+    /// The kvstore reduction of this name.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] with the names that there are.
+    pub fn reduction(&self, name: &str) -> Result<&Arc<dyn Reduction>> {
+        self.reductions.find("reduction", name)
+    }
+
+    /// All kvstore reductions by name, each with who brought it.
+    pub fn reductions(&self) -> impl Iterator<Item = (&Arc<dyn Reduction>, &str)> {
+        self.reductions.all()
+    }
+
+    /// The update rule of this name.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] with the names that there are.
+    pub fn update_rule(&self, name: &str) -> Result<&Arc<UpdateRule>> {
+        self.update_rules.find("update rule", name)
+    }
+
+    /// All update rules by name, each with who brought it.
+    pub fn update_rules(&self) -> impl Iterator<Item = (&Arc<UpdateRule>, &str)> {
+        self.update_rules.all()
     }
 
     /// The operator that a name or alias stands for, and who brought it.
