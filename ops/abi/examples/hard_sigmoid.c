@@ -11,13 +11,10 @@ typedef struct {
 } line;
 
 static vf_status create(void *context, const vf_call *call, void **instance, size_t *workspace_bytes, vf_message *message) {
-  line *l = malloc(sizeof *l);
+  line *l = *instance = malloc(sizeof *l);
   (void)context, (void)workspace_bytes, (void)message;
-  if (!l) return VF_ERROR;
-  l->alpha = (float)call->values[0].number;
-  l->beta = (float)call->values[1].number;
-  *instance = l;
-  return VF_OK;
+  if (l) *l = (line){(float)call->values[0].number, (float)call->values[1].number};
+  return l ? VF_OK : VF_ERROR;
 }
 
 static void destroy(void *context, void *instance) {
