@@ -83,6 +83,16 @@ impl Instance {
         call(|message| unsafe { create(self.table.context, &raw const about, instance, bytes, message) })
     }
 
+    /// The function may use all of the workspace that it asked for.
+    fn check_workspace(&self, ctx: &KernelCtx<'_>) -> Result<()> {
+        let has = ctx.workspace_view().map_or(0, |w| w.desc().len_bytes());
+        if has >= self.workspace_bytes {
+            return Ok(());
+        }
+        let text = format!("is run with a workspace of {has} bytes, wanted {}", self.workspace_bytes);
+        Err(Error::Contract(text).at(self.place.to_string()))
+    }
+
     fn missing<T>(&self) -> Result<T> {
         Err(Error::Plugin("has no function to run".to_string()).at(self.place.to_string()))
     }
@@ -98,6 +108,7 @@ impl Kernel for Instance {
 
     fn run(&self, ctx: &mut KernelCtx<'_>) -> Result<()> {
         let Some(function) = self.table.run else { return self.missing() };
+        self.check_workspace(ctx)?;
         // SAFETY: a function of the table, called as the header says: the task of `ctx` holds the tensors until it returns.
         run::run(&self.tensors, ctx, |run, message| unsafe {
             function(self.table.context, self.instance, run, message)
@@ -109,8 +120,12 @@ impl Kernel for Instance {
         self.table.run_async.is_some()
     }
 
-    fn start(&self, run: AsyncRun) {
+    fn start(&self, mut run: AsyncRun) {
         let Some(function) = self.table.run_async else { return run.complete(self.missing()) };
+        let checked = self.check_workspace(&run.ctx());
+        if checked.is_err() {
+            return run.complete(checked);
+        }
         // SAFETY: as in `run`, but that `run` holds the tensors until it is completed.
         run::start(&self.tensors, self.tensors.clone(), run, &self.place, |run, done, message| unsafe {
             function(self.table.context, self.instance, run, done, message)
