@@ -1,7 +1,7 @@
 //! A plug-in's kernel as one of the registry's.
 #![expect(unsafe_code, reason = "calls a kernel of a plug-in")]
 
-use super::call::{Place, Values, call};
+use super::call::{Place, Values, c_text, call};
 use super::library::Source;
 use super::run;
 use super::tables::KernelTable;
@@ -63,24 +63,11 @@ impl Instance {
     }
 
     fn create(&mut self, create: Create, of: &KernelCall<'_>) -> Result<()> {
-        let values = Values::new(of.op.schema(), of.params)?;
-        let node = super::call::c_text("the node's name", of.node)?;
-        let wanted: Vec<u8> = (0..of.outputs.len()).map(|o| u8::from(of.wanted.get(o) == Some(&true))).collect();
-        let (inputs, outputs) = (self.tensors.inputs(), self.tensors.outputs());
-        let about = abi::Call {
-            struct_size: size_of::<abi::Call>() as u32,
-            is_train: i32::from(of.is_train),
-            node: node.as_ptr(),
-            values: values.as_ptr(),
-            num_inputs: inputs.len(),
-            num_outputs: outputs.len(),
-            inputs: inputs.as_ptr(),
-            outputs: outputs.as_ptr(),
-            wanted: wanted.as_ptr(),
-        };
         let (instance, bytes) = (&raw mut self.instance, &raw mut self.workspace_bytes);
-        // SAFETY: a function of the table, called as the header says.
-        call(|message| unsafe { create(self.table.context, &raw const about, instance, bytes, message) })
+        with_call(of, &self.tensors, |about| {
+            // SAFETY: a function of the table, called as the header says.
+            call(|message| unsafe { create(self.table.context, about, instance, bytes, message) })
+        })?
     }
 
     /// The function may use all of the workspace that it asked for.
@@ -96,6 +83,33 @@ impl Instance {
     fn missing<T>(&self) -> Result<T> {
         Err(Error::Plugin("has no function to run".to_string()).at(self.place.to_string()))
     }
+}
+
+/// Calls `function` with what is known of one use of an operator.
+///
+/// # Errors
+/// Texts with a zero byte inside.
+pub(super) fn with_call<R>(
+    of: &KernelCall<'_>,
+    tensors: &Tensors,
+    function: impl FnOnce(*const abi::Call) -> R,
+) -> Result<R> {
+    let values = Values::new(of.op.schema(), of.params)?;
+    let node = c_text("the node's name", of.node)?;
+    let wanted: Vec<u8> = (0..of.outputs.len()).map(|o| u8::from(of.wanted.get(o) == Some(&true))).collect();
+    let (inputs, outputs) = (tensors.inputs(), tensors.outputs());
+    let about = abi::Call {
+        struct_size: size_of::<abi::Call>() as u32,
+        is_train: i32::from(of.is_train),
+        node: node.as_ptr(),
+        values: values.as_ptr(),
+        num_inputs: inputs.len(),
+        num_outputs: outputs.len(),
+        inputs: inputs.as_ptr(),
+        outputs: outputs.as_ptr(),
+        wanted: wanted.as_ptr(),
+    };
+    Ok(function(&raw const about))
 }
 
 type Create =

@@ -5,10 +5,13 @@ use super::backward::Backward;
 use super::call::{Values, call};
 use super::dlpack::{from_dlpack, to_dlpack};
 use super::gradient;
+use super::kernel::with_call;
 use super::library::Source;
 use super::read;
 use super::tables::OperatorTable;
+use super::tensors::Tensors;
 use crate::infer::{DTypes, Shapes};
+use crate::kernel::KernelCall;
 use crate::operator::{Entry, Gradient, Operator};
 use crate::schema::{Params, Schema};
 use crate::{Error, PartialShape, Result};
@@ -263,6 +266,13 @@ impl Operator for PluginOperator {
 
     fn is_loss(&self, _: &Params) -> bool {
         self.table.table.flags & flags::LOSS != 0
+    }
+
+    fn flops(&self, of: &KernelCall<'_>) -> Option<f64> {
+        let function = self.table.table.flops?;
+        let tensors = Tensors::new(abi::device::CPU, of.inputs, of.outputs).ok()?;
+        // SAFETY: a function of the table, called as the header says.
+        with_call(of, &tensors, |about| unsafe { function(self.table.table.context, about) }).ok()
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

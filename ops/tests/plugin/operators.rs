@@ -236,6 +236,19 @@ fn a_kernel_is_not_run_on_tensors_that_it_was_not_made_for() {
     assert!(text.contains("which is not aligned to 64 bytes as plug-ins want it"), "{text}");
 }
 
+#[test]
+fn its_work_is_counted() {
+    let registry = registry();
+    let flops = |op: &str| {
+        let op = registry.operator(op).unwrap();
+        let params = op.schema().parse(&attrs(&[])).unwrap();
+        let desc = [TensorDesc::new([3, 4], DType::F32)];
+        let (inputs, outputs, wanted) = (&desc, &desc, &[true]);
+        op.flops(&KernelCall { op: &**op, node: "n", params: &params, inputs, outputs, wanted, is_train: false })
+    };
+    assert_eq!((flops("Scale"), flops("Reverse")), (Some(12.0), None));
+}
+
 /// Plug-ins are never unloaded, so that a symbol of theirs may be asked for again.
 fn live(symbol: &str) -> i32 {
     #![expect(unsafe_code, reason = "calls a function of the test's plug-in")]

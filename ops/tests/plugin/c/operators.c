@@ -37,9 +37,10 @@ static vf_status scale_run(void *context, void *instance, const vf_run *run, vf_
 KERNEL(scale_kernel, .num_dtypes = 1, .dtypes = &f32, .create = scale_create, .destroy = scale_destroy, .run = scale_run)
 static const vf_pair in_place[] = {{0, 0}};
 static const vf_backward scale_backward = {.struct_size = sizeof(vf_backward), .num_inplace = 1, .inplace = in_place, KERNELS(scale_kernel)};
+static double scale_flops(void *context, const vf_call *call) { return (double)length(call->outputs); }
 static const char *const scale_aliases[] = {"Times", NULL};
 OPERATOR(scale, .name = "Scale", .aliases = scale_aliases, PARAMS(by), .num_inplace = 1, .inplace = in_place,
-         .backward = &scale_backward, KERNELS(scale_kernel))
+         .backward = &scale_backward, KERNELS(scale_kernel), .flops = scale_flops)
 
 /* Mul: output = lhs * rhs; the label has no gradient, and the second output is hidden: a copy of lhs. */
 static vf_status mul_run(void *context, void *instance, const vf_run *run, vf_message *message) {
