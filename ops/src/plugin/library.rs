@@ -45,7 +45,8 @@ impl Library {
     /// Loads a dylib, asks it for its tables, and copies and checks them. The dylib stays in the process for good, whatever comes
     /// of it; the file may then be deleted.
     ///
-    /// This runs code of the file, as starting a program would: load what you trust.
+    /// This runs code of the file, as starting a program would: load what you trust. Opened again, a dylib that is still in the same
+    /// file is not loaded again, and is asked again.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be read; [`Error::Plugin`], said of the file, when it is no dylib, has no entry, does

@@ -164,6 +164,9 @@ impl PluginOperator {
     }
 }
 
+/// The bytes of the largest element.
+const LARGEST_BYTES: usize = 8;
+
 /// What a shape that a plug-in adds follows from.
 const WHY: &str = "by the plug-in's rule";
 
@@ -196,7 +199,15 @@ fn from_abi(shape: &abi::Shape) -> Result<PartialShape> {
             Error::Plugin(format!("its rule says that an axis has {d} elements, wanted -1 for unknown, or 0 and more"))
         }),
     });
-    Ok(PartialShape::new(dims.collect::<Result<Vec<_>>>()?))
+    let shape = PartialShape::new(dims.collect::<Result<Vec<_>>>()?);
+    // Shapes that are known are multiplied out without further checks.
+    let is_too_large = |s: crate::Shape| s.checked_len().and_then(|n| n.checked_mul(LARGEST_BYTES)).is_none();
+    if shape.known().is_some_and(is_too_large) {
+        return Err(Error::Plugin(format!(
+            "its rule says that the shape is {shape}, which is too large for any tensor"
+        )));
+    }
+    Ok(shape)
 }
 
 impl Operator for PluginOperator {

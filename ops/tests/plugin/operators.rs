@@ -109,6 +109,10 @@ fn lies_of_its_rules_are_told() {
     for (how, wanted) in [
         ("rank", "P: output 0: its rule says that there are 17 axes, wanted -1 to 16"),
         ("negative", "P: output 0: its rule says that an axis has -7 elements, wanted -1 for unknown, or 0 and more"),
+        (
+            "huge",
+            "P: output 0: its rule says that the shape is (9223372036854775807,), which is too large for any tensor",
+        ),
         ("contradiction", "P: data has shape (2,), wanted (99,) by the plug-in's rule"),
         (
             "dtype",

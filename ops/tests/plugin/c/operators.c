@@ -176,7 +176,7 @@ OPERATOR(sum, .name = "Sum", .flags = VF_VARIADIC, PARAMS(num_args), KERNELS(sum
 
 /* Faulty: what goes wrong is its parameter. */
 static const char *const faults[] = {"error", "panic", "end", "status", "silent", "loop", "create", "check", "rank", "negative",
-    "contradiction", "dtype", NULL};
+    "contradiction", "huge", "dtype", NULL};
 PARAM(how, .kind = VF_CHOICE, .name = "how", .choices = faults)
 static int is(const vf_value *values, const char *fault) { return values[0].kind == VF_CHOICE && !strcmp(values[0].text, fault); }
 static vf_status faulty_check(void *context, const vf_value *values, vf_message *message) {
@@ -186,6 +186,7 @@ static vf_status faulty_shape(void *context, const vf_value *values, vf_shapes *
   shapes->outputs[0] = shapes->inputs[0];
   if (is(values, "rank")) shapes->outputs[0].ndim = 17;
   if (is(values, "negative")) shapes->outputs[0].dims[0] = -7;
+  if (is(values, "huge")) shapes->outputs[0].dims[0] = INT64_MAX;
   if (is(values, "contradiction")) shapes->inputs[0].dims[0] = 99;
   return VF_OK;
 }
