@@ -25,6 +25,9 @@ pub enum Error {
     /// A kernel or an operator was used against its contract.
     #[error("{0}")]
     Contract(String),
+    /// A plug-in that cannot be loaded, breaks the contract of plug-ins, or says that something went wrong.
+    #[error("{0}")]
+    Plugin(String),
     /// A file or device operation failed.
     #[error("{what}: {source}")]
     Io {

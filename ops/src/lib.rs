@@ -10,6 +10,7 @@ mod error;
 mod infer;
 mod kernel;
 mod operator;
+pub mod plugin;
 mod reduction;
 mod registry;
 mod rng;

@@ -21,11 +21,19 @@ pub enum Kind {
     /// Free text.
     Text,
     /// One of these words.
-    Choice(&'static [&'static str]),
+    Choice(Vec<String>),
     /// A list of integers, `()` included.
     Tuple,
     /// An element type.
     DType,
+}
+
+impl Kind {
+    /// One of these words.
+    #[must_use]
+    pub fn choice(of: &[&str]) -> Kind {
+        Kind::Choice(of.iter().map(ToString::to_string).collect())
+    }
 }
 
 /// The value of a parameter.
@@ -128,8 +136,8 @@ impl Schema {
 
     /// Adds a choice of words.
     #[must_use]
-    pub fn choice(self, name: &str, of: &'static [&'static str], default: Option<&str>, doc: &str) -> Self {
-        self.param(name, Kind::Choice(of), default.map(|d| Value::Text(d.to_string())), doc)
+    pub fn choice(self, name: &str, of: &[&str], default: Option<&str>, doc: &str) -> Self {
+        self.param(name, Kind::choice(of), default.map(|d| Value::Text(d.to_string())), doc)
     }
 
     /// Adds a list of integers.
@@ -201,7 +209,8 @@ impl Param {
         }
     }
 
-    fn parse(&self, text: &str) -> Result<Value> {
+    /// Reads a value of it, as attributes have it.
+    pub(crate) fn parse(&self, text: &str) -> Result<Value> {
         let refuse = || Error::Param(format!("parameter \"{}\" is \"{text}\", wanted {}", self.name, self.wanted()));
         let text = text.trim();
         if text == "None" && self.default == Some(Value::None) {
@@ -216,7 +225,7 @@ impl Param {
                 _ => None,
             },
             Kind::Text => Some(Value::Text(text.to_string())),
-            Kind::Choice(of) => of.contains(&text).then(|| Value::Text(text.to_string())),
+            Kind::Choice(of) => of.iter().any(|word| word == text).then(|| Value::Text(text.to_string())),
             Kind::Tuple => parse_tuple(text).map(Value::Tuple),
             Kind::DType => DType::from_name(text).ok().map(Value::DType),
         }

@@ -78,7 +78,7 @@ fn fitting(param: &Param) -> Value {
         Kind::Float(least, most) => Value::Float(1.0_f64.clamp(*least, *most)),
         Kind::Bool => Value::Bool(false),
         Kind::Text => Value::Text(String::new()),
-        Kind::Choice(of) => Value::Text(of.first().map(ToString::to_string).unwrap_or_default()),
+        Kind::Choice(of) => Value::Text(of.first().cloned().unwrap_or_default()),
         Kind::Tuple => Value::Tuple(vec![1, 1]),
         Kind::DType => Value::DType(varflow::ops::DType::F32),
     }

@@ -16,14 +16,14 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         .bool("no_bias", Some(false), "Leave the bias out.")
         .param(
             "cudnn_tune",
-            Kind::Choice(&["off", "limited_workspace", "fastest"]),
+            Kind::choice(&["off", "limited_workspace", "fastest"]),
             Some(Value::None),
             "Without effect.",
         )
         .bool("cudnn_off", Some(false), "Without effect.")
         .param(
             "layout",
-            Kind::Choice(&["NCW", "NCHW", "NCDHW", "NWC", "NHWC", "NDHWC"]),
+            Kind::choice(&["NCW", "NCHW", "NCDHW", "NWC", "NHWC", "NDHWC"]),
             Some(Value::None),
             "Order of the axes. Only batch, channel, then the rest.",
         )

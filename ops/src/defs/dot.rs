@@ -9,7 +9,7 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         .bool("transpose_b", Some(false), "Sum over the last axis of rhs instead of the first.")
         .param(
             "forward_stype",
-            crate::Kind::Choice(&["default", "row_sparse", "csr"]),
+            crate::Kind::choice(&["default", "row_sparse", "csr"]),
             Some(crate::Value::None),
             "Storage of the output, which is always dense. Without effect.",
         )

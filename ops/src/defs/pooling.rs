@@ -28,7 +28,7 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         )
         .param(
             "layout",
-            Kind::Choice(&["NCW", "NCHW", "NCDHW", "NWC", "NHWC", "NDHWC"]),
+            Kind::choice(&["NCW", "NCHW", "NCDHW", "NWC", "NHWC", "NDHWC"]),
             Some(Value::None),
             "Order of the axes. Only batch, channel, then the rest.",
         )
