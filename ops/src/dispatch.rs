@@ -1,6 +1,7 @@
 //! From operators and tensors to engine tasks.
 #![expect(unsafe_code, reason = "names the accesses of a task and hands their views to its kernel")]
 
+use crate::async_run::AsyncRun;
 use crate::device::DeviceKind;
 use crate::infer::{DTypes, Shapes};
 use crate::kernel::{Kernel, KernelCall, KernelCtx};
@@ -10,7 +11,7 @@ use crate::rng::name_hash;
 use crate::schema::{Attrs, Params};
 use crate::{Error, PartialShape, Philox, Result, Tensor, TensorDesc};
 use std::sync::Arc;
-use varflow_engine::{Engine, LaneHandle, Mode, Var};
+use varflow_engine::{Engine, LaneHandle, Mode, TaskCtx, Var};
 
 /// One use of an operator, bound to tensors: pushed as an engine task as often as wanted.
 #[derive(Clone)]
@@ -77,23 +78,42 @@ impl BoundOp {
         for (var, mode) in &self.0.accesses {
             task = task.access(var, *mode);
         }
-        task.run(move |ctx| {
-            let inputs = bound.inputs.iter().map(Tensor::view).collect();
-            let outputs = bound.outputs.iter().map(|t| t.as_ref().map(Tensor::view)).collect();
-            let workspace = bound.workspace.as_ref().map(Tensor::view);
-            let rng = Philox::new(run.seed, bound.node, run.step);
-            // SAFETY: the task names the vars of all tensors, inputs as read or, if mutated, written, the rest as
-            // overwritten; `check_overlaps` has excluded all sharing but declared in-place pairs; the tensors live in
-            // `bound`.
-            let mut ctx = unsafe { KernelCtx::new(ctx, inputs, &bound.mutated, outputs, workspace, rng) };
-            bound.kernel.run(&mut ctx)
-        });
+        if self.0.kernel.is_async() {
+            task.run_async(move |_, done| {
+                // SAFETY: as below, until `done` is used; the run keeps `bound`.
+                let ctx = unsafe { bound.ctx(None, run) };
+                bound.kernel.start(AsyncRun::new(ctx, bound.clone(), done));
+            });
+        } else {
+            task.run(move |task| {
+                // SAFETY: the task names the vars of all tensors, inputs as read or, if mutated, written, the rest as
+                // overwritten; `bound` lives until it returns.
+                let mut ctx = unsafe { bound.ctx(Some(task), run) };
+                bound.kernel.run(&mut ctx)
+            });
+        }
     }
 
     /// The node's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+}
+
+impl Bound {
+    /// What the kernel is handed.
+    ///
+    /// # Safety
+    /// For `'a` the bound operator lives, and a task is running, or is not completed, that names its accesses.
+    unsafe fn ctx<'a>(&self, task: Option<&'a TaskCtx<'a>>, run: Run) -> KernelCtx<'a> {
+        let inputs = self.inputs.iter().map(Tensor::view).collect();
+        let outputs = self.outputs.iter().map(|t| t.as_ref().map(Tensor::view)).collect();
+        let workspace = self.workspace.as_ref().map(Tensor::view);
+        let rng = Philox::new(run.seed, self.node, run.step);
+        // SAFETY: the task holds all tensors by the contract, and `check_overlaps` has excluded all sharing but declared in-place
+        // pairs; the tensors live as long as `self`.
+        unsafe { KernelCtx::new(task, inputs, &self.mutated, outputs, workspace, rng) }
     }
 }
 

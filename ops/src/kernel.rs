@@ -1,6 +1,7 @@
 //! What a kernel is, and what it is handed when it runs.
 #![expect(unsafe_code, reason = "turns checked views into slices")]
 
+use crate::async_run::AsyncRun;
 use crate::operator::Operator;
 use crate::schema::Params;
 use crate::{DType, Element, Error, Philox, Result, Shape, TensorDesc};
@@ -39,6 +40,17 @@ pub trait Kernel: Send + Sync {
     /// # Errors
     /// Bad data, such as a label out of range.
     fn run(&self, ctx: &mut KernelCtx<'_>) -> Result<()>;
+
+    /// Whether it is run by [`start`](Self::start), and [`run`](Self::run) is not called.
+    fn is_async(&self) -> bool {
+        false
+    }
+
+    /// Starts a computation that is done when `run` is [completed](AsyncRun::complete), then or later, on any thread. A run that
+    /// nobody ever completes keeps its tensors, and what waits for them, for good.
+    fn start(&self, run: AsyncRun) {
+        run.complete(Err(contract("the kernel is synchronous, and is started".to_string())));
+    }
 }
 
 impl<F: Fn(&mut KernelCtx<'_>) -> Result<()> + Send + Sync> Kernel for F {
@@ -85,6 +97,16 @@ impl RawView {
         RawView { start, desc }
     }
 
+    /// The address of its first element, for foreign code.
+    pub(crate) fn address(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// Shape and dtype.
+    pub(crate) fn desc(&self) -> &TensorDesc {
+        &self.desc
+    }
+
     /// # Safety
     /// The tensor lives for `'a` and nobody writes it meanwhile; `T` is its element type, or bytes.
     pub(crate) unsafe fn as_slice<'a, T: Element>(&self) -> &'a [T] {
@@ -121,7 +143,7 @@ pub enum Pair<'a, T> {
 /// Slices may be held together: each output and each mutable input is given out once, and an input that shares memory
 /// with an output (see [`Operator::inplace`]) only through [`pair`](KernelCtx::pair).
 pub struct KernelCtx<'a> {
-    task: &'a TaskCtx<'a>,
+    task: Option<&'a TaskCtx<'a>>,
     inputs: SmallVec<[RawView; 4]>,
     mutated: SmallVec<[usize; 2]>,
     outputs: SmallVec<[Option<RawView>; 4]>,
@@ -136,7 +158,7 @@ impl<'a> KernelCtx<'a> {
     /// For `'a` the task holds all views: the inputs not in `mutated` against writers; those in `mutated`, the outputs and
     /// the workspace alone. All views lie in live storage. Outputs overlap neither each other nor the workspace.
     pub(crate) unsafe fn new(
-        task: &'a TaskCtx<'a>,
+        task: Option<&'a TaskCtx<'a>>,
         inputs: SmallVec<[RawView; 4]>,
         mutated: &[usize],
         outputs: SmallVec<[Option<RawView>; 4]>,
@@ -145,6 +167,34 @@ impl<'a> KernelCtx<'a> {
     ) -> Self {
         let taken = (Cell::new(0), Cell::new(0));
         KernelCtx { task, inputs, mutated: mutated.into(), outputs, taken, workspace, rng }
+    }
+
+    /// The same as at first, for as long as this one is not used.
+    pub(crate) fn reborrow(&mut self) -> KernelCtx<'_> {
+        KernelCtx {
+            task: self.task,
+            inputs: self.inputs.clone(),
+            mutated: self.mutated.clone(),
+            outputs: self.outputs.clone(),
+            taken: (Cell::new(0), Cell::new(0)),
+            workspace: self.workspace.clone(),
+            rng: self.rng,
+        }
+    }
+
+    /// The views of all inputs, for foreign code, which is bound by the same rules: of inputs it writes the mutated only.
+    pub(crate) fn input_views(&self) -> &[RawView] {
+        &self.inputs
+    }
+
+    /// The views of all outputs, likewise; `None` for those that nobody wants.
+    pub(crate) fn output_views(&self) -> &[Option<RawView>] {
+        &self.outputs
+    }
+
+    /// The view of the workspace, likewise, unless it is taken.
+    pub(crate) fn workspace_view(&self) -> Option<&RawView> {
+        self.workspace.as_ref()
     }
 
     /// Number of inputs, auxiliary states included.
@@ -273,18 +323,21 @@ impl<'a> KernelCtx<'a> {
     /// Calls `body(i)` for all `i < n`, on idle workers too. How work is cut into `n` pieces must not depend on
     /// [`width`](Self::width), or results would.
     pub fn parallel_for(&self, n: usize, body: &(dyn Fn(usize) + Sync)) {
-        self.task.parallel_for(n, body);
+        match self.task {
+            Some(task) => task.parallel_for(n, body),
+            None => (0..n).for_each(body),
+        }
     }
 
     /// How many threads [`parallel_for`](Self::parallel_for) may use.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.task.width()
+        self.task.map_or(1, TaskCtx::width)
     }
 
-    /// The engine's task context.
+    /// The engine's task context; none in an asynchronous run, which may outlive the call that started it.
     #[must_use]
-    pub fn task(&self) -> &'a TaskCtx<'a> {
+    pub fn task(&self) -> Option<&'a TaskCtx<'a>> {
         self.task
     }
 

@@ -1,6 +1,7 @@
 //! What operators mean: dtypes, shapes, tensors, parameter schemas, inference, gradients, the registry, and the way from an
 //! operator to an engine task. Kernels live in provider crates such as `varflow-cpu`.
 
+mod async_run;
 mod data_iter;
 pub mod defs;
 mod device;
@@ -11,6 +12,7 @@ mod infer;
 mod kernel;
 mod operator;
 pub mod plugin;
+mod reducer;
 mod reduction;
 mod registry;
 mod rng;
@@ -21,6 +23,7 @@ mod storage;
 mod tensor;
 mod update_rule;
 
+pub use async_run::AsyncRun;
 pub use data_iter::{Batch, DataDesc, DataIter, DataIterKind, Part};
 pub use device::{Device, DeviceKind, cpu, gpu};
 pub use dispatch::{BoundOp, BoundTensors, Run, bind, infer_outputs, invoke};
@@ -29,7 +32,8 @@ pub use error::{Error, Result};
 pub use infer::{DTypes, Shapes};
 pub use kernel::{Kernel, KernelCall, KernelCtx, KernelFactory, Pair, WithWorkspace};
 pub use operator::{Entry, Gradient, GraphBuilder, Operator};
-pub use reduction::Reduction;
+pub use reducer::Reducer;
+pub use reduction::{Direction, Reduction};
 pub use registry::{Provider, Registry};
 pub use rng::{Philox, name_hash};
 pub use runtime::Runtime;

@@ -6,10 +6,20 @@
 //!
 //! A plug-in is code of this process: who loads one trusts it to keep the contract. `varflow plugin check` tells whether it does.
 
+mod backward;
+mod call;
 mod dlpack;
+mod gradient;
+mod iterator;
+mod kernel;
 mod library;
+mod operator;
+mod provider;
 mod read;
+mod reduction;
+mod run;
 mod tables;
+mod tensors;
 
 pub use library::Library;
 pub use tables::{BackwardTable, IteratorTable, KernelTable, OperatorTable, ReductionTable};

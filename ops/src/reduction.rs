@@ -1,6 +1,16 @@
 //! What a kvstore reduction is: how values that several devices pushed for one key become one, and one becomes several.
 
-use crate::{KernelCtx, Result};
+use crate::async_run::AsyncRun;
+use crate::{Error, KernelCtx, Result};
+
+/// Which way values go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Many become one.
+    Reduce,
+    /// One becomes many.
+    Broadcast,
+}
 
 /// A reduction: a value that a kvstore finds by name.
 pub trait Reduction: Send + Sync {
@@ -27,4 +37,16 @@ pub trait Reduction: Send + Sync {
     /// # Errors
     /// As [`reduce`](Self::reduce).
     fn broadcast(&self, key: &str, ctx: &mut KernelCtx<'_>) -> Result<()>;
+
+    /// Whether calls of this direction are made by [`start`](Self::start), and not by [`reduce`](Self::reduce) or
+    /// [`broadcast`](Self::broadcast).
+    fn is_async(&self, _direction: Direction) -> bool {
+        false
+    }
+
+    /// Starts a call, which is done when `run` is [completed](AsyncRun::complete).
+    fn start(&self, _direction: Direction, key: &str, run: AsyncRun) {
+        let text = format!("reduction {} is synchronous, and is started for key \"{key}\"", self.name());
+        run.complete(Err(Error::Contract(text)));
+    }
 }

@@ -4,10 +4,12 @@ use crate::data_iter::DataIterKind;
 use crate::device::DeviceKind;
 use crate::kernel::{Kernel, KernelCall, KernelFactory};
 use crate::operator::Operator;
+use crate::plugin::Library;
 use crate::reduction::Reduction;
 use crate::update_rule::UpdateRule;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a crate or a plug-in brings.
@@ -206,6 +208,16 @@ impl Registry {
             enter(&mut self.update_rules.0, slot.value.name.clone(), slot);
         }
         Ok(())
+    }
+
+    /// Loads a plug-in and enters all that it brings.
+    ///
+    /// # Errors
+    /// As [`Library::open`] and [`install`](Self::install).
+    pub fn load(&mut self, path: impl AsRef<Path>) -> Result<Library> {
+        let library = Library::open(path.as_ref())?;
+        self.install(library.provider()).map_err(|e| e.at(library.to_string()))?;
+        Ok(library)
     }
 
     /// The kind of data iterators of this name.

@@ -194,7 +194,7 @@ impl Tensor {
             let ins = inputs.iter().map(Tensor::view).collect();
             let outs = outputs.iter().map(|t| Some(t.view())).collect();
             // SAFETY: the task reads the inputs and has the outputs alone.
-            let mut ctx = unsafe { KernelCtx::new(task, ins, &[], outs, None, crate::Philox::new(0, 0, 0)) };
+            let mut ctx = unsafe { KernelCtx::new(Some(task), ins, &[], outs, None, crate::Philox::new(0, 0, 0)) };
             body(&mut ctx)
         });
     }

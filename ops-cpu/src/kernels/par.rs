@@ -7,7 +7,7 @@ use varflow_engine::TaskCtx;
 use varflow_ops::KernelCtx;
 
 /// The idle workers of the lane that a kernel runs on.
-pub(super) struct Workers<'a>(&'a TaskCtx<'a>);
+pub(super) struct Workers<'a>(Option<&'a TaskCtx<'a>>);
 
 impl<'a> Workers<'a> {
     pub(super) fn of(ctx: &KernelCtx<'a>) -> Workers<'a> {
@@ -17,11 +17,14 @@ impl<'a> Workers<'a> {
 
 impl Par for Workers<'_> {
     fn for_each(&self, n: usize, body: &(dyn Fn(usize) + Sync)) {
-        self.0.parallel_for(n, body);
+        match self.0 {
+            Some(task) => task.parallel_for(n, body),
+            None => (0..n).for_each(body),
+        }
     }
 
     fn width(&self) -> usize {
-        self.0.width()
+        self.0.map_or(1, TaskCtx::width)
     }
 }
 

@@ -1,0 +1,128 @@
+//! A plug-in's kernel as one of the registry's.
+#![expect(unsafe_code, reason = "calls a kernel of a plug-in")]
+
+use super::call::{Place, Values, call};
+use super::library::Source;
+use super::run;
+use super::tables::KernelTable;
+use super::tensors::Tensors;
+use crate::async_run::AsyncRun;
+use crate::kernel::{Kernel, KernelCall, KernelCtx, KernelFactory};
+use crate::{Error, Result};
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::Arc;
+use varflow_abi as abi;
+
+/// Makes instances of the kernel. `what` is the operator as errors say it: `operator Swish`.
+pub(super) fn factory(source: Arc<Source>, what: String, kernel: KernelTable) -> KernelFactory {
+    Arc::new(move |call| {
+        let place = Place { source: source.clone(), what: format!("{what} \"{}\"", call.node) };
+        let kernel = Instance::new(&kernel, call, place.clone());
+        Ok(Box::new(kernel.map_err(|e| e.at(place.source.to_string()))?))
+    })
+}
+
+/// A kernel that is made for one use of its operator.
+struct Instance {
+    table: abi::Kernel,
+    instance: *mut c_void,
+    workspace_bytes: usize,
+    tensors: Arc<Tensors>,
+    place: Place,
+}
+
+// SAFETY: the header lets every function be called from any thread, and several at once.
+unsafe impl Send for Instance {}
+// SAFETY: as above.
+unsafe impl Sync for Instance {}
+
+impl Instance {
+    fn new(kernel: &KernelTable, of: &KernelCall<'_>, place: Place) -> Result<Instance> {
+        let first = of.inputs.first().or(of.outputs.first());
+        if let (Some(dtypes), Some(desc)) = (&kernel.dtypes, first)
+            && !dtypes.contains(&desc.dtype)
+        {
+            let served: Vec<_> = dtypes.iter().map(ToString::to_string).collect();
+            let (dtype, served, device) = (desc.dtype, served.join(", "), kernel.device);
+            return Err(Error::DType(format!("has no {device} kernel for {dtype}: it serves {served}")));
+        }
+        let tensors = Tensors::new(kernel.table.device, of.inputs, of.outputs)?;
+        let mut made = Instance {
+            table: abi::Kernel { destroy: None, ..kernel.table },
+            instance: ptr::null_mut(),
+            workspace_bytes: 0,
+            tensors: Arc::new(tensors),
+            place,
+        };
+        if let Some(create) = kernel.table.create {
+            made.create(create, of)?;
+            made.table.destroy = kernel.table.destroy; // of what is made; not of what failed
+        }
+        Ok(made)
+    }
+
+    fn create(&mut self, create: Create, of: &KernelCall<'_>) -> Result<()> {
+        let values = Values::new(of.op.schema(), of.params)?;
+        let node = super::call::c_text("the node's name", of.node)?;
+        let wanted: Vec<u8> = (0..of.outputs.len()).map(|o| u8::from(of.wanted.get(o) == Some(&true))).collect();
+        let (inputs, outputs) = (self.tensors.inputs(), self.tensors.outputs());
+        let about = abi::Call {
+            struct_size: size_of::<abi::Call>() as u32,
+            is_train: i32::from(of.is_train),
+            node: node.as_ptr(),
+            values: values.as_ptr(),
+            num_inputs: inputs.len(),
+            num_outputs: outputs.len(),
+            inputs: inputs.as_ptr(),
+            outputs: outputs.as_ptr(),
+            wanted: wanted.as_ptr(),
+        };
+        let (instance, bytes) = (&raw mut self.instance, &raw mut self.workspace_bytes);
+        // SAFETY: a function of the table, called as the header says.
+        call(|message| unsafe { create(self.table.context, &raw const about, instance, bytes, message) })
+    }
+
+    fn missing<T>(&self) -> Result<T> {
+        Err(Error::Plugin("has no function to run".to_string()).at(self.place.to_string()))
+    }
+}
+
+type Create =
+    unsafe extern "C" fn(*mut c_void, *const abi::Call, *mut *mut c_void, *mut usize, *mut abi::Message) -> abi::Status;
+
+impl Kernel for Instance {
+    fn workspace_bytes(&self) -> usize {
+        self.workspace_bytes
+    }
+
+    fn run(&self, ctx: &mut KernelCtx<'_>) -> Result<()> {
+        let Some(function) = self.table.run else { return self.missing() };
+        // SAFETY: a function of the table, called as the header says: the task of `ctx` holds the tensors until it returns.
+        run::run(&self.tensors, ctx, |run, message| unsafe {
+            function(self.table.context, self.instance, run, message)
+        })
+        .map_err(|e| e.at(self.place.to_string()))
+    }
+
+    fn is_async(&self) -> bool {
+        self.table.run_async.is_some()
+    }
+
+    fn start(&self, run: AsyncRun) {
+        let Some(function) = self.table.run_async else { return run.complete(self.missing()) };
+        // SAFETY: as in `run`, but that `run` holds the tensors until it is completed.
+        run::start(&self.tensors, self.tensors.clone(), run, &self.place, |run, done, message| unsafe {
+            function(self.table.context, self.instance, run, done, message)
+        });
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.table.destroy {
+            // SAFETY: made by `create` of the same table; no run of it is left, since each keeps the kernel.
+            unsafe { destroy(self.table.context, self.instance) };
+        }
+    }
+}
