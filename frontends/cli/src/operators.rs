@@ -8,10 +8,10 @@ use varflow::ops::Registry;
 
 /// Looks into what providers bring.
 pub(crate) fn run(args: &OpsArgs, plugins: &Plugins) -> Result<(), Failure> {
-    let registry = plugins.registry()?;
+    let (registry, libraries) = plugins.registry()?;
     match &args.command {
         OpsCommand::List { kind, all } => list(&registry, *kind, *all),
-        OpsCommand::Show { name } => show(&registry, name),
+        OpsCommand::Show { name } => show(&registry, &libraries, name),
     }
 }
 

@@ -2,39 +2,54 @@
 
 use crate::failure::{Failure, say};
 use varflow::Error;
+use varflow::ops::plugin::Library;
 use varflow::ops::{
     Attrs, DataIterKind, Entry, Gradient, GraphBuilder, Kind, Operator, Param, Params, Reduction, Registry, Schema,
     UpdateRule, Value,
 };
 
 /// Prints all about what has this name: an operator, an iterator, a reduction and an optimizer may share it.
-pub(crate) fn show(registry: &Registry, name: &str) -> Result<(), Failure> {
+pub(crate) fn show(registry: &Registry, libraries: &[Library], name: &str) -> Result<(), Failure> {
     let operator = registry.operator(name);
     let iterator = registry.iterators().find(|(kind, _)| kind.name() == name);
     let reduction = registry.reductions().find(|(reduction, _)| reduction.name() == name);
     let rule = registry.update_rules().find(|(rule, _)| rule.name == name);
     if let Ok(op) = &operator {
-        show_operator(registry, &***op)?;
+        let by = registry.provider_of(op.name()).unwrap_or_default();
+        let brings = |l: &Library| l.operators().iter().any(|o| o.name == op.name());
+        show_operator(registry, &***op, &provider(libraries, by, brings))?;
     } else if iterator.is_none() && reduction.is_none() && rule.is_none() {
         let sorts = "`varflow ops list --kind iterators`, reductions and optimizers list the rest";
         let text = operator.err().map(|e| e.to_string()).unwrap_or_default();
         return Err(Error::Registry(format!("{text}; {sorts}")).into());
     }
     if let Some((kind, by)) = iterator {
-        show_iterator(&**kind, by)?;
+        let brings = |l: &Library| l.iterators().iter().any(|i| i.name == name);
+        show_iterator(&**kind, &provider(libraries, by, brings))?;
     }
     if let Some((reduction, by)) = reduction {
-        show_reduction(&**reduction, by)?;
+        let brings = |l: &Library| l.reductions().iter().any(|r| r.name == name);
+        show_reduction(&**reduction, &provider(libraries, by, brings))?;
     }
-    rule.map_or(Ok(()), |(rule, by)| show_rule(registry, rule, by))
+    if let Some((rule, by)) = rule {
+        let brings = |l: &Library| l.update_rules().iter().any(|r| r.name == name);
+        show_rule(registry, rule, &provider(libraries, by, brings))?;
+    }
+    Ok(())
 }
 
-fn show_operator(registry: &Registry, op: &dyn Operator) -> Result<(), Failure> {
+/// Who brought something; of a plug-in its file too. Two plug-ins may have one name.
+fn provider(libraries: &[Library], by: &str, brings: impl Fn(&Library) -> bool) -> String {
+    let library = libraries.iter().filter(|l| l.name() == by && brings(l)).max_by_key(|l| l.preference());
+    library.map_or_else(|| by.to_string(), |l| format!("{by} {} ({})", l.version(), l.path().display()))
+}
+
+fn show_operator(registry: &Registry, op: &dyn Operator, provider: &str) -> Result<(), Failure> {
     head(op.name(), "operator", op.doc())?;
     if !op.aliases().is_empty() {
         row("also called", &op.aliases().join(", "))?;
     }
-    row("provider", registry.provider_of(op.name()).unwrap_or("unknown"))?;
+    row("provider", provider)?;
     let params = sample(op)?;
     let (mut inputs, states, outputs) = (op.inputs(&params), op.auxiliaries(&params), op.outputs(&params));
     row("inputs", &or_none(&inputs))?;

@@ -46,11 +46,10 @@ fn is_dylib(file: &Path) -> bool {
 /// # Errors
 /// As [`Registry::load`]; plug-ins before the one that failed stay loaded.
 pub fn load_plugins(registry: &mut Registry, files: &[PathBuf]) -> Result<Vec<Library>> {
-    let _ = &registry;
     // A file that is not there has no canonical path; loading it tells so.
     let mut seen = BTreeSet::new();
     let new = files.iter().filter(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| (*file).clone())));
-    new.map(|file| Library::open(file)).collect()
+    new.map(|file| registry.load(file)).collect()
 }
 
 #[cfg(test)]
