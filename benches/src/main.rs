@@ -8,6 +8,7 @@ mod engine;
 mod noise;
 mod paths;
 mod peers;
+mod plugin;
 mod report;
 mod rounds;
 mod setting;
@@ -35,6 +36,8 @@ enum Table {
     Engine(engine::Args),
     /// Training: samples a second
     Train(train::Args),
+    /// Plug-ins: what a call costs beside the same kernel built in, and what loading costs
+    Plugin(plugin::Args),
     /// The systems that varflow is compared with: what is installed, and how to install the rest
     Peers(peers::Args),
     /// One system's side of a measurement; started by the tables
@@ -49,6 +52,7 @@ enum Table {
 enum Subject {
     Engine(engine::SubjectArgs),
     Train(train::SubjectArgs),
+    Plugin(plugin::SubjectArgs),
 }
 
 /// What every table takes.
@@ -78,9 +82,11 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().table {
         Table::Engine(args) => engine::run(&args),
         Table::Train(args) => train::run(&args),
+        Table::Plugin(args) => plugin::run(&args),
         Table::Peers(args) => peers::run(&args),
         Table::Subject(Subject::Engine(args)) => engine::subject(&args),
         Table::Subject(Subject::Train(args)) => train::subject(&args),
+        Table::Subject(Subject::Plugin(args)) => plugin::subject(&args),
         Table::Hog => setting::hog(),
     };
     match outcome {

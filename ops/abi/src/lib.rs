@@ -6,6 +6,8 @@
 #![expect(missing_docs, reason = "the header documents each field")]
 #![allow(unsafe_code, reason = "the fields of tables are raw pointers")]
 
+pub mod templates;
+
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
