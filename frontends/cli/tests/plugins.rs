@@ -86,3 +86,22 @@ fn plugins_come_from_the_environment_and_once() {
     let shown = ok(&["ops", "show", "mean", "--plugin", &file]).out;
     assert!(shown.contains("mean (reduction)") && shown.contains(&format!("mean_reduction 0.1.0 ({file})")), "{shown}");
 }
+
+#[test]
+fn a_plugin_iterator_is_trained_on() {
+    let folder = Folder::new();
+    let file = build(&folder, "ramp_stream");
+    let plugin = ["--plugin", &file];
+    let shown = ok(&[&["ops", "show", "RampStream"], &plugin[..]].concat()).out;
+    assert!(shown.contains("RampStream (iterator)") && shown.contains("num_batches (integer, default 10)"), "{shown}");
+    let first = ["train", "--network", "mlp", "--train-iter", "RampStream", "--batch-size", "8", "--lr", "1e-6"];
+    let args = [&first[..], &plugin, &["--iter-param", "num_batches=5", "--num-epochs", "2"]].concat();
+    let ran = ok(&args);
+    assert!(ran.out.starts_with("training mlp on RampStream: 5 batches of 8, "), "{}", ran.out);
+    assert_eq!(ran.out.lines().count(), 3);
+    refused(&[&args[..], &["--iter-param", "classes=0"]].concat(), 2, &["\"classes\"", "\"0\"", "from 1 to"]);
+    // Four numbers a sample are no picture.
+    let lenet = [&args[..], &["--network", "lenet"]].concat();
+    let lenet: Vec<_> = lenet.iter().enumerate().filter(|(i, _)| *i != 1 && *i != 2).map(|(_, a)| *a).collect();
+    refused(&lenet, 1, &["the training batches (data (8, 4), softmax_label (8,))", "conv1"]);
+}

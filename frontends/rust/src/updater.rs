@@ -133,3 +133,77 @@ impl Updater {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimizer::Rule;
+    use varflow_ops::{Attrs, DType, DeviceKind, KernelCall, KernelCtx, Params, Provider, Schema, Shapes, UpdateRule};
+
+    /// Adds `lr · num_update` to the weight.
+    struct Counting(Schema);
+
+    impl Operator for Counting {
+        fn name(&self) -> &str {
+            "counting_update"
+        }
+        fn doc(&self) -> &str {
+            "Counts updates."
+        }
+        fn schema(&self) -> &Schema {
+            &self.0
+        }
+        fn inputs(&self, _: &Params) -> Vec<String> {
+            vec!["weight".to_string(), "grad".to_string()]
+        }
+        fn outputs(&self, _: &Params) -> Vec<String> {
+            Vec::new()
+        }
+        fn mutates(&self, _: &Params) -> Vec<usize> {
+            vec![0]
+        }
+        fn infer_shape(&self, _: &Params, s: &mut Shapes) -> Result<()> {
+            s.same(&[0, 1], &[])
+        }
+    }
+
+    #[test]
+    fn an_operator_that_wants_the_number_of_the_update_is_told_each_time() {
+        let runtime = {
+            let mut runtime = crate::runtime(1).unwrap();
+            let rates = ["lr", "wd", "rescale_grad"].into_iter();
+            let schema = rates.fold(Schema::new(), |s, name| s.float(name, f64::MIN..=f64::MAX, Some(0.0), "A rate."));
+            let schema = schema.int("num_update", 1..=i64::MAX, Some(1), "The number of the update.");
+            let rule = UpdateRule {
+                name: "counting".to_string(),
+                doc: "Counts.".to_string(),
+                op: "counting_update".to_string(),
+                states: Vec::new(),
+            };
+            let kernel = |call: &KernelCall<'_>| -> Result<Box<dyn varflow_ops::Kernel>> {
+                let step = call.params.float("lr") * call.params.int("num_update") as f64;
+                Ok(Box::new(move |ctx: &mut KernelCtx<'_>| {
+                    ctx.mutated::<f32>(0)?.iter_mut().for_each(|w| *w += step as f32);
+                    Ok(())
+                }))
+            };
+            let provider = Provider::new("test").operator(Counting(schema)).update_rule(rule);
+            let mut registry = crate::registry().unwrap();
+            registry.install(provider.kernel("counting_update", DeviceKind::Cpu, kernel)).unwrap();
+            runtime.registry = Arc::new(registry);
+            runtime
+        };
+        let x = varflow_symbol::sym::fully_connected(varflow_symbol::sym::var("data")).num_hidden(1).no_bias(true);
+        let mut module = crate::Module::new(&runtime, x.name("fc")).unwrap();
+        module.bind(&[("data", [1, 1].into())]).unwrap();
+        let param = module.params()[0].clone();
+        let grad = Tensor::zeros(&runtime.engine, param.tensor.shape().clone(), DType::F32).unwrap();
+        let rule = Rule::new(&runtime.registry, "counting", 0.5, &Attrs::new()).unwrap();
+        let mut updater = Updater::new(&runtime, Arc::new(rule), 1, vec![(param.clone(), grad)]).unwrap();
+        (1..=4).for_each(|n| updater.push(n).unwrap());
+        assert_eq!(param.tensor.to_vec::<f32>().unwrap(), [5.0]);
+        let told = Attrs::from([("num_update".to_string(), "3".to_string())]);
+        let text = Rule::new(&runtime.registry, "counting", 0.5, &told).err().unwrap().to_string();
+        assert!(text.contains("\"num_update\" is set by training"), "{text}");
+    }
+}

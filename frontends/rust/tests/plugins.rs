@@ -7,7 +7,8 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::within;
-use varflow::ops::{Attrs, BoundOp, Philox, Reducer, Run, bind};
+use varflow::io::Prefetch;
+use varflow::ops::{Attrs, BoundOp, Part, Philox, Reducer, Run, bind};
 use varflow::prelude::*;
 use varflow::symbol::{BindOptions, Executor, json};
 use varflow::{Runtime, load_plugins, registry};
@@ -182,5 +183,25 @@ fn an_operator_and_a_reduction_in_c_train_two_replicas() {
         let twice = optimizer.rescale_grad(1.0 / 32.0);
         let (_, local) = train(&rt, &net, &mut support::batches(&rt, 192, 32, 5), &twice, "local", 60);
         assert!((last - local).abs() < 1e-3, "{last} by the plug-in, {local} by the built-in reduction");
+    });
+}
+
+#[test]
+fn an_iterator_in_c_is_read_ahead_and_found_again() {
+    within(60, || {
+        let dir = tempfile::tempdir().unwrap();
+        let rt = runtime_with(&[c_plugin(dir.path(), "ramp_stream")]);
+        let kind = rt.registry.iterator("RampStream").unwrap();
+        let params = kind.schema().parse(&Attrs::from([("batch_size".to_string(), "2".to_string())])).unwrap();
+        let open = || Prefetch::new(&rt.engine, kind.open(&rt.engine, &params, Part::default()).unwrap(), 3);
+        let (mut there, mut fresh) = (open(), open());
+        there.next().unwrap();
+        there.next().unwrap();
+        fresh.restore_state(&there.save_state().unwrap()).unwrap();
+        let batch = fresh.next().unwrap().unwrap();
+        assert_eq!(batch.index, [4, 5]);
+        assert_eq!(batch.data[0].to_vec::<f32>().unwrap(), [4.0, 5.0, 6.0, 7.0, 5.0, 6.0, 7.0, 8.0]);
+        let text = fresh.restore_state(b"xyz").unwrap_err().to_string();
+        assert!(text.contains("ramp_stream") && text.contains("RampStream") && text.contains("3 bytes"), "{text}");
     });
 }
