@@ -37,6 +37,8 @@ pub struct ArrayIter {
     fields: Arc<[Field]>,
     num_data: usize,
     order: Order,
+    /// The number of the first sample of this iterator's part.
+    first: usize,
     buffers: Buffers,
 }
 
@@ -67,6 +69,7 @@ pub struct ArrayIterBuilder {
     batch_size: usize,
     seed: Option<u64>,
     last: LastBatch,
+    part: (usize, usize),
 }
 
 impl ArrayIterBuilder {
@@ -105,10 +108,18 @@ impl ArrayIterBuilder {
         self
     }
 
+    /// Gives only part `index`, from 0, of `num_parts`: neighbouring samples, and of a number that differs from part to part
+    /// by one at most. All samples unless set.
+    pub fn part(mut self, index: usize, num_parts: usize) -> Self {
+        self.part = (index, num_parts);
+        self
+    }
+
     /// Makes the iterator, at the start of epoch 0.
     ///
     /// # Errors
-    /// No array, two of one name, arrays that differ in their number of samples, or too few samples for a batch.
+    /// No array, two of one name, arrays that differ in their number of samples, a part that there is not, or too few
+    /// samples for a batch.
     pub fn build(self) -> Result<ArrayIter> {
         let num_data = self.data.len();
         let named: Vec<_> = self.data.into_iter().chain(self.label).collect();
@@ -127,12 +138,19 @@ impl ArrayIterBuilder {
                 )));
             }
         }
-        let order = Order::new(len, self.batch_size, self.last, self.seed)?;
+        let (index, num_parts) = self.part;
+        if index >= num_parts {
+            return Err(Error::Data(format!("part {index} of {num_parts} is asked for, wanted one below {num_parts}")));
+        }
+        // Wide: the product of two sizes.
+        let bound = |i: usize| (len as u128 * i as u128 / num_parts as u128) as usize;
+        let first = bound(index);
+        let order = Order::new(bound(index + 1) - first, self.batch_size, self.last, self.seed)?;
         let fields: Arc<[Field]> =
             named.into_iter().map(|(n, a, s)| Field::new(n, a, s, self.batch_size)).collect::<Result<_>>()?;
         let descs = fields.iter().map(|f| TensorDesc { shape: f.shape.clone(), dtype: DType::F32 }).collect();
         let buffers = Buffers::new(&self.engine, descs);
-        Ok(ArrayIter { engine: self.engine, fields, num_data, order, buffers })
+        Ok(ArrayIter { engine: self.engine, fields, num_data, order, first, buffers })
     }
 }
 
@@ -188,7 +206,8 @@ impl ArrayIter {
     /// Starts describing an iterator whose batches are made on this engine.
     pub fn builder(engine: &Engine) -> ArrayIterBuilder {
         let (data, label) = (Vec::new(), Vec::new());
-        ArrayIterBuilder { engine: engine.clone(), data, label, batch_size: 1, seed: None, last: LastBatch::Pad }
+        let (seed, last, part) = (None, LastBatch::Pad, (0, 1));
+        ArrayIterBuilder { engine: engine.clone(), data, label, batch_size: 1, seed, last, part }
     }
 
     /// Pushes the task that fills the tensors with these samples.
@@ -222,7 +241,8 @@ impl DataIter for ArrayIter {
     }
 
     fn next(&mut self) -> Result<Option<Batch>> {
-        let Some((index, pad)) = self.order.next() else { return Ok(None) };
+        let Some((mut index, pad)) = self.order.next() else { return Ok(None) };
+        index.iter_mut().for_each(|sample| *sample += self.first as u64);
         let mut data = self.buffers.take()?;
         self.push_gather(index.clone(), &data);
         let label = data.split_off(self.num_data);
@@ -236,6 +256,14 @@ impl DataIter for ArrayIter {
 
     fn num_batches(&self) -> Option<usize> {
         Some(self.order.num_batches())
+    }
+
+    fn save_state(&self) -> Result<Vec<u8>> {
+        Ok(self.order.save())
+    }
+
+    fn restore_state(&mut self, state: &[u8]) -> Result<()> {
+        self.order.restore(state)
     }
 }
 
@@ -333,6 +361,40 @@ mod tests {
         let array = Array::new([len, row], values.clone()).unwrap();
         let mut it = ArrayIter::builder(&pool()).data("x", array).batch_size(len).build().unwrap();
         assert!(it.next().unwrap().unwrap().data[0].to_vec::<f32>().unwrap() == values);
+    }
+
+    #[test]
+    fn parts_give_every_sample_once() {
+        let engine = pool();
+        for num_parts in [1, 2, 3, 7] {
+            let mut seen = Vec::new();
+            for index in 0..num_parts {
+                let mut it = iter(&engine, 10, 1).shuffle(5).part(index, num_parts).build().unwrap();
+                while let Some(batch) = it.next().unwrap() {
+                    check(&batch);
+                    seen.extend(batch.index);
+                }
+            }
+            seen.sort_unstable();
+            assert_eq!(seen, (0..10).collect::<Vec<_>>());
+        }
+        let refuse = |index, num_parts| iter(&engine, 10, 1).part(index, num_parts).build().err().unwrap().to_string();
+        assert_eq!(refuse(2, 2), "part 2 of 2 is asked for, wanted one below 2");
+        assert!(refuse(0, 11).starts_with("0 samples in batches of 1 give no batch"), "{}", refuse(0, 11));
+    }
+
+    #[test]
+    fn a_restored_iterator_goes_on() {
+        let engine = pool();
+        let new = || iter(&engine, 9, 2).shuffle(5).build().unwrap();
+        let (mut there, mut fresh) = (new(), new());
+        there.reset(3).unwrap();
+        there.next().unwrap();
+        fresh.restore_state(&there.save_state().unwrap()).unwrap();
+        assert_eq!(there.next().unwrap().unwrap().index, fresh.next().unwrap().unwrap().index);
+        let text =
+            fresh.restore_state(&iter(&engine, 8, 2).build().unwrap().save_state().unwrap()).unwrap_err().to_string();
+        assert!(text.contains("8 samples in batches of 2, wanted 9 in batches of 2"), "{text}");
     }
 
     proptest! {

@@ -93,10 +93,14 @@ fn load_split(dir: &Path, images: &str, labels: &str) -> Result<Split> {
         let missing = || Error::Data(format!("{}: there is no file {name}, plain or with .gz", dir.display()));
         find_file(dir, name).ok_or_else(missing)
     };
-    let (images_path, labels_path) = (find(images)?, find(labels)?);
-    let (images, labels) = (read_idx(&images_path)?, read_idx(&labels_path)?);
-    check_form(&images_path, &images, 3, "(samples, height, width)")?;
-    check_form(&labels_path, &labels, 1, "(samples,)")?;
+    read_split(&find(images)?, &find(labels)?)
+}
+
+/// Reads pictures and their labels.
+pub(crate) fn read_split(images_path: &Path, labels_path: &Path) -> Result<Split> {
+    let (images, labels) = (read_idx(images_path)?, read_idx(labels_path)?);
+    check_form(images_path, &images, 3, "(samples, height, width)")?;
+    check_form(labels_path, &labels, 1, "(samples,)")?;
     let n = images.num_samples();
     if n != labels.num_samples() || n == 0 {
         let found = format!("{} has {n} pictures and {}", images_path.display(), labels_path.display());

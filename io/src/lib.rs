@@ -1,5 +1,5 @@
 //! Where data comes from: readers of idx, npy and PNG files, data sets that are fetched once and verified, batches cut
-//! from arrays in memory, and prefetching.
+//! from arrays in memory, prefetching, and the iterators that are found by name.
 //!
 //! Readers return an [`Array`] or an error that says which file, which byte, what is there and what was wanted; no
 //! input makes them panic or take memory beyond what the file holds.
@@ -12,10 +12,13 @@ mod dataset;
 mod fetch;
 mod idx;
 mod input;
+mod mnist_iter;
+mod nd_array_iter;
 mod npy;
 mod order;
 mod png;
 mod prefetch;
+mod provider;
 
 pub use array::Array;
 pub use array_iter::{ArrayIter, ArrayIterBuilder};
@@ -26,3 +29,4 @@ pub use npy::{decode_npy, encode_npy, read_npy, write_npy};
 pub use order::LastBatch;
 pub use png::{decode_png_grey, read_png_grey};
 pub use prefetch::Prefetch;
+pub use provider::provider;

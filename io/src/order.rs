@@ -28,6 +28,7 @@ pub(crate) struct Order {
     batch: usize,
     last: LastBatch,
     seed: Option<u64>,
+    epoch: u64,
     /// The samples of this epoch, those taken over first.
     samples: Vec<usize>,
     /// How many were taken over.
@@ -47,7 +48,7 @@ impl Order {
             let text = format!("{len} samples in batches of {batch} give no batch");
             return Err(Error::Data(format!("{text}: wanted at least {least} samples")));
         }
-        let mut order = Order { len, batch, last, seed, samples: Vec::new(), carried: 0, position: 0 };
+        let mut order = Order { len, batch, last, seed, epoch: 0, samples: Vec::new(), carried: 0, position: 0 };
         order.reset(0);
         Ok(order)
     }
@@ -63,7 +64,39 @@ impl Order {
         self.carried = self.samples.len();
         let own = self.epoch_order(epoch);
         self.samples.extend(own);
-        self.position = 0;
+        (self.epoch, self.position) = (epoch, 0);
+    }
+
+    /// Where it is: number of samples, batch size, epoch, samples handed out; for [`restore`](Self::restore).
+    pub(crate) fn save(&self) -> Vec<u8> {
+        let words = [self.len as u64, self.batch as u64, self.epoch, self.position as u64];
+        words.into_iter().flat_map(u64::to_le_bytes).collect()
+    }
+
+    /// Goes to where another one, made with the same arguments, was when it was saved. After an error it is where it was.
+    pub(crate) fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let refuse = |why: String| Err(Error::Data(format!("the iterator's state does not fit: {why}")));
+        let (words, rest) = state.as_chunks::<8>();
+        let ([len, batch, epoch, position], []) = (words, rest) else {
+            return refuse(format!("it has {} bytes, wanted 32", state.len()));
+        };
+        let [len, batch, epoch, position] = [len, batch, epoch, position].map(|word| u64::from_le_bytes(*word));
+        if (len, batch) != (self.len as u64, self.batch as u64) {
+            let wanted = format!("wanted {} in batches of {}", self.len, self.batch);
+            return refuse(format!("it is of {len} samples in batches of {batch}, {wanted}"));
+        }
+        let here = (self.epoch, self.position);
+        self.reset(epoch);
+        let most = self.samples.len() as u64;
+        if position > most || (!position.is_multiple_of(batch) && position != most) {
+            self.reset(here.0);
+            self.position = here.1;
+            return refuse(format!(
+                "it says that {position} samples of {most} were handed out, which no batch ends at"
+            ));
+        }
+        self.position = position as usize;
+        Ok(())
     }
 
     fn epoch_order(&self, epoch: u64) -> Vec<usize> {
@@ -174,6 +207,37 @@ mod tests {
                 there.reset(e);
                 prop_assert_eq!(epoch(&mut there), epoch(&mut fresh));
             }
+        }
+
+        /// One restored goes on as the one that was saved, whatever it did before.
+        #[test]
+        fn a_saved_place_is_found_again(len in 4_usize..40, batch in 1_usize..4, e in 0_u64..5, read in 0_usize..12) {
+            for last in [LastBatch::Pad, LastBatch::Discard, LastBatch::RollOver] {
+                let new = || Order::new(len, batch, last, Some(7)).unwrap();
+                let (mut there, mut fresh) = (new(), new());
+                there.reset(e);
+                (0..read).for_each(|_| drop(there.next()));
+                fresh.next();
+                fresh.restore(&there.save()).unwrap();
+                prop_assert_eq!(epoch(&mut there), epoch(&mut fresh));
+                there.reset(e + 1);
+                fresh.reset(e + 1);
+                prop_assert_eq!(epoch(&mut there), epoch(&mut fresh));
+            }
+        }
+
+        #[test]
+        fn bytes_that_are_no_place_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..70), at in 0_usize..32) {
+            let mut order = Order::new(10, 4, LastBatch::Pad, Some(1)).unwrap();
+            order.next();
+            let saved = order.save();
+            if order.restore(&bytes).is_err() {
+                prop_assert_eq!(&order.save(), &saved);
+            }
+            // The epoch may be any number.
+            let mut changed = saved.clone();
+            changed[at] ^= 1;
+            prop_assert_eq!(order.restore(&changed).is_ok(), (16..24).contains(&at));
         }
 
         #[test]

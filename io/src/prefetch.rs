@@ -10,7 +10,8 @@ use varflow_ops::{Batch, DataDesc, DataIter, Error, Result};
 /// next `depth` batches are engine tasks, one after the other, each of which calls the other iterator once.
 ///
 /// Preparing starts with the first `next` or with `reset`. Dropping it, or resetting it amid an epoch, gives up the
-/// batches that nobody will see.
+/// batches that nobody will see. It asks the other iterator for its state after every batch, so that
+/// [`save_state`](DataIter::save_state) tells the place of the last batch that was handed out, not of those ahead.
 ///
 /// ```
 /// use varflow_io::{Array, ArrayIter, Prefetch};
@@ -30,15 +31,20 @@ pub struct Prefetch {
     depth: usize,
     source: Data<Mutex<Source>>,
     /// Batches being prepared, the next one first.
-    ahead: VecDeque<Data<Result<Option<Batch>>>>,
+    ahead: VecDeque<Data<Ahead>>,
     /// The number of resets. Tasks of an older one do nothing.
     round: u64,
     current_round: Arc<AtomicU64>,
     ended: bool,
     data: Vec<DataDesc>,
     label: Vec<DataDesc>,
-    num_batches: NumBatches,
+    standing: Standing,
+    /// Where the iterator behind was after the batch handed out last; `None`: as `standing` says.
+    state: Option<Result<Vec<u8>>>,
 }
+
+/// A batch, and where the iterator behind is after it.
+type Ahead = (Result<Option<Batch>>, Result<Vec<u8>>);
 
 /// The iterator behind. The mutex around it is never locked: it makes a value that is only `Send` fit for the engine.
 struct Source {
@@ -49,10 +55,11 @@ struct Source {
     failed: Option<Error>,
 }
 
-enum NumBatches {
-    Known(Option<usize>),
-    /// What the iterator says once it is reset.
-    AfterReset(Data<Option<usize>>),
+/// What the iterator behind says before the first batch of a round: batches in the epoch, and where it is.
+enum Standing {
+    Known(Option<usize>, Result<Vec<u8>>),
+    /// Known once it is reset.
+    AfterReset(Data<(Option<usize>, Result<Vec<u8>>)>),
 }
 
 const DROPPED: u64 = u64::MAX;
@@ -61,7 +68,7 @@ impl Prefetch {
     /// Prepares up to `depth` (at least one) batches of `iter` ahead, on this engine.
     pub fn new(engine: &Engine, iter: impl DataIter + 'static, depth: usize) -> Prefetch {
         let (data, label) = (iter.provide_data(), iter.provide_label());
-        let num_batches = NumBatches::Known(iter.num_batches());
+        let standing = Standing::Known(iter.num_batches(), iter.save_state());
         let source = Source { iter: Box::new(iter), ended: false, failed: None };
         Prefetch {
             engine: engine.clone(),
@@ -73,7 +80,8 @@ impl Prefetch {
             ended: false,
             data,
             label,
-            num_batches,
+            standing,
+            state: None,
         }
     }
 
@@ -83,12 +91,21 @@ impl Prefetch {
             let batch = self.engine.task("prefetch").write(&self.source).compute(move |source| {
                 // Relaxed: a hint. Nobody looks at what a task of an older round returns.
                 if current.load(Ordering::Relaxed) != round {
-                    return Ok(None);
+                    return (Ok(None), Ok(Vec::new()));
                 }
-                source.get_mut().unwrap_or_else(PoisonError::into_inner).next()
+                let source = source.get_mut().unwrap_or_else(PoisonError::into_inner);
+                (source.next(), source.iter.save_state())
             });
             self.ahead.push_back(batch);
         }
+    }
+
+    /// Gives up what is ahead.
+    fn begin_round(&mut self) {
+        self.round += 1;
+        self.current_round.store(self.round, Ordering::Relaxed);
+        self.ahead.clear();
+        (self.ended, self.state) = (false, None);
     }
 }
 
@@ -106,10 +123,16 @@ impl Source {
         batch
     }
 
-    fn reset(&mut self, epoch: u64) -> Option<usize> {
+    fn reset(&mut self, epoch: u64) -> (Option<usize>, Result<Vec<u8>>) {
         self.ended = false;
         self.failed = self.iter.reset(epoch).err();
-        self.iter.num_batches()
+        (self.iter.num_batches(), self.iter.save_state())
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<Option<usize>> {
+        self.iter.restore_state(state)?;
+        (self.ended, self.failed) = (false, None);
+        Ok(self.iter.num_batches())
     }
 }
 
@@ -127,7 +150,8 @@ impl DataIter for Prefetch {
         self.push_batches();
         let Some(batch) = self.ahead.pop_front() else { return Ok(None) };
         self.push_batches();
-        let batch = batch.wait()?;
+        let (batch, state) = batch.wait()?;
+        self.state = Some(state);
         if matches!(batch, Ok(None)) {
             self.ended = true;
             self.ahead.clear();
@@ -137,25 +161,45 @@ impl DataIter for Prefetch {
 
     /// As the iterator behind, but at once: an error is told by the `next` that follows.
     fn reset(&mut self, epoch: u64) -> Result<()> {
-        self.round += 1;
-        self.current_round.store(self.round, Ordering::Relaxed);
-        self.ahead.clear();
-        self.ended = false;
+        self.begin_round();
         let reset = self
             .engine
             .task("prefetch_reset")
             .write(&self.source)
             .compute(move |source| source.get_mut().unwrap_or_else(PoisonError::into_inner).reset(epoch));
-        self.num_batches = NumBatches::AfterReset(reset);
+        self.standing = Standing::AfterReset(reset);
         self.push_batches();
         Ok(())
     }
 
     fn num_batches(&self) -> Option<usize> {
-        match &self.num_batches {
-            NumBatches::Known(n) => *n,
-            NumBatches::AfterReset(n) => n.wait().ok().flatten(),
+        match &self.standing {
+            Standing::Known(n, _) => *n,
+            Standing::AfterReset(standing) => standing.wait().ok().and_then(|(n, _)| n),
         }
+    }
+
+    /// As the iterator behind: where that was when it had given the batch that this one gave last.
+    fn save_state(&self) -> Result<Vec<u8>> {
+        match (&self.state, &self.standing) {
+            (Some(state), _) | (None, Standing::Known(_, state)) => state.clone(),
+            (None, Standing::AfterReset(standing)) => standing.wait()?.1,
+        }
+    }
+
+    /// As the iterator behind. After an error the epoch has no further batch.
+    fn restore_state(&mut self, state: &[u8]) -> Result<()> {
+        self.begin_round();
+        let kept = state.to_vec();
+        let restored = self
+            .engine
+            .task("prefetch_restore")
+            .write(&self.source)
+            .compute(move |source| source.get_mut().unwrap_or_else(PoisonError::into_inner).restore(&kept));
+        let restored = restored.wait().map_err(Error::from).and_then(|restored| restored);
+        self.ended = restored.is_err();
+        self.standing = Standing::Known(restored?, Ok(state.to_vec()));
+        Ok(())
     }
 }
 
@@ -301,6 +345,39 @@ mod tests {
             drop(engine);
             // 600 batches were pushed, of 30 ms each.
             assert!(begun.elapsed() < Duration::from_secs(4), "took {:?}", begun.elapsed());
+        });
+    }
+
+    /// The state is that of the batch handed out last, however far ahead the iterator behind is.
+    #[test]
+    fn states_are_those_of_what_was_handed_out() {
+        within(20, || {
+            let engine = pool(2);
+            let new = || {
+                let x = Array::new([20], (0..20).map(|i| i as f32).collect()).unwrap();
+                let iter = ArrayIter::builder(&engine).data("x", x).batch_size(3).shuffle(4).build().unwrap();
+                Prefetch::new(&engine, iter, 4)
+            };
+            let rest = |it: &mut Prefetch| -> Vec<_> {
+                std::iter::from_fn(|| it.next().unwrap()).map(|batch| batch.index).collect()
+            };
+            for read in 0..9 {
+                let (mut there, mut fresh) = (new(), new());
+                there.reset(2).unwrap();
+                (0..read).for_each(|_| drop(there.next().unwrap()));
+                engine.wait_all().unwrap();
+                fresh.next().unwrap();
+                fresh.restore_state(&there.save_state().unwrap()).unwrap();
+                assert_eq!(fresh.save_state().unwrap(), there.save_state().unwrap());
+                assert_eq!(rest(&mut fresh), rest(&mut there), "after {read} batches");
+            }
+            let mut it = new();
+            assert!(it.restore_state(b"junk").unwrap_err().to_string().contains("it has 4 bytes, wanted 32"));
+            assert!(it.next().unwrap().is_none());
+            it.reset(0).unwrap();
+            assert!(it.next().unwrap().is_some());
+            let stateless = Prefetch::new(&engine, Count { len: 4, ..Count::default() }, 2);
+            assert!(stateless.save_state().unwrap_err().to_string().contains("cannot save its state"));
         });
     }
 

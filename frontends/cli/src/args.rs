@@ -2,7 +2,7 @@
 
 use crate::data::Dataset;
 use crate::network::Network;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const TRAIN_EXAMPLES: &str = "\
@@ -10,6 +10,11 @@ Examples:
   varflow train --dataset fashion-mnist --network lenet
   varflow train --dataset mnist --network mlp --model-prefix run/mlp --json run/log.jsonl
   varflow train --dataset mnist --network mlp --model-prefix run/mlp --load-epoch 10 --num-epochs 20
+  varflow train --train-iter NDArrayIter --iter-param data=x.npy --iter-param label=y.npy --network net.json
+  varflow train --dataset mnist --plugin liblion.so --optimizer lion --opt-param beta1=0.95 --lr 0.001
+
+`varflow ops list --kind iterators` and `--kind optimizers` print the names there are, `varflow ops show NAME` the parameters
+of each. An iterator's data must be called as the network's inputs are, in the zoo data and softmax_label.
 
 With --model-prefix P each epoch N leaves P-symbol.json (the network), P-000N.params (the parameters) and P-000N.states
 (momenta, progress, seed). --load-epoch N goes on from there and ends, bit for bit, where an uninterrupted run with the
@@ -30,15 +35,18 @@ as they are.";
 #[derive(Parser)]
 #[command(name = "varflow", version, propagate_version = true, subcommand_required = true)]
 pub(crate) struct Cli {
+    /// Load this plug-in; may be given several times. Those that VARFLOW_PLUGIN_PATH names are loaded after it.
+    #[arg(long = "plugin", value_name = "FILE", global = true)]
+    pub(crate) plugins: Vec<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Train a network on a data set, which is fetched when absent.
+    /// Train a network on a data set, which is fetched when absent, or on an iterator's data.
     #[command(after_help = TRAIN_EXAMPLES)]
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Fetch data sets.
     Data(DataArgs),
     /// Measure a checkpoint on a data set's test part, or on files.
@@ -50,32 +58,45 @@ pub(crate) enum Command {
     Summary(SummaryArgs),
     /// Print the memory plan of a network, for training and for inference.
     Plan(PlanArgs),
-    /// Look into the operators.
+    /// Look into the operators, iterators, reductions and optimizers, built in or of plug-ins.
     Ops(OpsArgs),
-    /// Print what there is: version, processors, folders, environment variables.
+    /// Print what there is: version, processors, folders, environment variables, plug-ins.
     Doctor,
 }
 
 #[derive(Args)]
 pub(crate) struct TrainArgs {
     /// Data set.
-    #[arg(long, value_enum)]
-    pub(crate) dataset: Dataset,
+    #[arg(long, value_enum, required_unless_present = "train_iter", conflicts_with = "train_iter")]
+    pub(crate) dataset: Option<Dataset>,
     /// Network: mlp, lenet or a symbol file ending in .json.
     #[arg(long, default_value = "lenet")]
     pub(crate) network: Network,
     /// Folder of the data set's files; by default NAME in the cache folder (see `varflow doctor`).
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "train_iter")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Samples a batch.
+    /// Instead of a data set: the iterator that gives what to train on.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) train_iter: Option<String>,
+    /// A parameter of --train-iter; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting, requires = "train_iter", conflicts_with = "dataset")]
+    pub(crate) iter_param: Vec<(String, String)>,
+    /// The iterator that gives what to measure on after each epoch.
+    #[arg(long, value_name = "NAME", requires = "train_iter", conflicts_with = "dataset")]
+    pub(crate) eval_iter: Option<String>,
+    /// A parameter of --eval-iter; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting, requires = "eval_iter")]
+    pub(crate) eval_param: Vec<(String, String)>,
+    /// Samples a batch; of iterators too that have a parameter batch_size.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch_size: u32,
     /// Learning rate at the beginning.
     #[arg(long, default_value_t = 0.1, value_parser = not_negative)]
     pub(crate) lr: f64,
-    /// Factor on the learning rate, applied every --lr-factor-epoch epochs; 1 keeps it constant.
-    #[arg(long, default_value_t = 0.9, value_parser = factor)]
-    pub(crate) lr_factor: f64,
+    /// Factor on the learning rate, applied every --lr-factor-epoch epochs; 1 keeps it constant. By default 0.9, or 1 with
+    /// an iterator that does not know how many batches an epoch has.
+    #[arg(long, value_parser = factor)]
+    pub(crate) lr_factor: Option<f64>,
     /// Epochs between two applications of --lr-factor; may be a fraction.
     #[arg(long, default_value_t = 0.5, value_parser = positive)]
     pub(crate) lr_factor_epoch: f64,
@@ -88,12 +109,15 @@ pub(crate) struct TrainArgs {
     /// Go on from this checkpoint of --model-prefix.
     #[arg(long, value_name = "N", requires = "model_prefix")]
     pub(crate) load_epoch: Option<u64>,
-    /// Optimizer.
-    #[arg(long, default_value = "sgd", value_parser = ["sgd"])]
+    /// Optimizer: sgd or any other update rule there is.
+    #[arg(long, value_name = "NAME", default_value = "sgd")]
     pub(crate) optimizer: String,
-    /// Momentum.
-    #[arg(long, default_value_t = 0.7, value_parser = not_negative)]
-    pub(crate) mom: f64,
+    /// A parameter of --optimizer; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) opt_param: Vec<(String, String)>,
+    /// Momentum of --optimizer sgd, by default 0.7.
+    #[arg(long, value_parser = not_negative)]
+    pub(crate) mom: Option<f64>,
     /// Weight decay, on weights and not on biases.
     #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
     pub(crate) wd: f64,
@@ -104,10 +128,10 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value_t = 0)]
     pub(crate) cpus: usize,
     /// Train on the first N samples only.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "train_iter")]
     pub(crate) num_examples: Option<u64>,
     /// Append one JSON object an epoch to this file, with keys epoch, train_accuracy, train_loss, validation_accuracy,
-    /// samples_per_s and seconds.
+    /// samples_per_s and seconds. What was not measured is null.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
@@ -219,17 +243,36 @@ pub(crate) struct OpsArgs {
 
 #[derive(Subcommand)]
 pub(crate) enum OpsCommand {
-    /// Print the operators' names and what each computes, in a line.
+    /// Print names and what each means, in a line.
     List {
+        /// What to list.
+        #[arg(long, value_enum, default_value_t = Sort::Operators)]
+        kind: Sort,
         /// Backward and other internal operators too.
         #[arg(long)]
         all: bool,
     },
-    /// Print all about one operator: what it computes, inputs, outputs, parameters, kernels.
+    /// Print all about an operator, iterator, reduction or optimizer: what it means, inputs, outputs, parameters, kernels,
+    /// who brought it.
     Show {
-        /// The operator's name or an alias.
+        /// Its name, or an operator's alias.
         name: String,
     },
+}
+
+/// The sorts of things that providers bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    Operators,
+    Iterators,
+    Reductions,
+    Optimizers,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').map(|(name, value)| (name.trim(), value));
+    let (name, value) = pair.filter(|(name, _)| !name.is_empty()).ok_or("wanted NAME=VALUE")?;
+    Ok((name.to_string(), value.to_string()))
 }
 
 fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {

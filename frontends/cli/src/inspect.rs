@@ -2,14 +2,15 @@
 
 use crate::args::{PlanArgs, SummaryArgs};
 use crate::failure::{Failure, say};
+use crate::plugins::Plugins;
 use serde::Serialize;
 use varflow::ops::{PartialShape, Shape};
 use varflow::symbol::{BindOptions, Executor, Graph, infer_shapes, summary as table};
-use varflow::{Error, Runtime, runtime};
+use varflow::{Error, Runtime};
 
 /// Prints the table of layers.
-pub(crate) fn summary(args: &SummaryArgs) -> Result<(), Failure> {
-    let (_, graph, shape) = resolve(args)?;
+pub(crate) fn summary(args: &SummaryArgs, plugins: &Plugins) -> Result<(), Failure> {
+    let (_, graph, shape) = resolve(args, plugins)?;
     let shapes = infer_shapes(&graph, &[("data", PartialShape::from(shape))])?;
     say(table(&graph, &shapes, &["data"]).trim_end())
 }
@@ -26,8 +27,8 @@ struct Line<'a> {
 }
 
 /// Prints the memory plans.
-pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
-    let (rt, graph, shape) = resolve(&args.network)?;
+pub(crate) fn plan(args: &PlanArgs, plugins: &Plugins) -> Result<(), Failure> {
+    let (rt, graph, shape) = resolve(&args.network, plugins)?;
     let network = args.network.network.to_string();
     if !args.json {
         say(&format!("{network}, batches of {} — bytes of intermediate results", args.network.batch_size))?;
@@ -57,8 +58,8 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
 }
 
 /// The network, and the shape of a batch of its data.
-fn resolve(args: &SummaryArgs) -> Result<(Runtime, Graph, Shape), Error> {
-    let rt = runtime(1)?;
+fn resolve(args: &SummaryArgs, plugins: &Plugins) -> Result<(Runtime, Graph, Shape), Error> {
+    let rt = plugins.runtime(1)?;
     let graph = args.network.symbol()?.resolve(&rt.registry)?;
     let batch = std::iter::once(args.batch_size as usize);
     let shape = batch.chain(args.data_shape.iter().copied()).collect();

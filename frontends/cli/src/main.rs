@@ -9,14 +9,18 @@ mod failure;
 mod inspect;
 mod network;
 mod operators;
+mod plugins;
 mod predict;
 mod progress;
 mod score;
+mod show;
+mod source;
 mod train;
 
 use args::{Cli, Command};
 use clap::Parser;
 use failure::usage_paragraph;
+use plugins::Plugins;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -32,15 +36,16 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
+    let plugins = Plugins(cli.plugins);
     let done = match cli.command {
-        Command::Train(args) => train::run(&args),
+        Command::Train(args) => train::run(&args, &plugins),
         Command::Data(args) => data::run(&args),
-        Command::Score(args) => score::run(&args),
-        Command::Predict(args) => predict::run(&args),
-        Command::Summary(args) => inspect::summary(&args),
-        Command::Plan(args) => inspect::plan(&args),
-        Command::Ops(args) => operators::run(&args),
-        Command::Doctor => doctor::run(),
+        Command::Score(args) => score::run(&args, &plugins),
+        Command::Predict(args) => predict::run(&args, &plugins),
+        Command::Summary(args) => inspect::summary(&args, &plugins),
+        Command::Plan(args) => inspect::plan(&args, &plugins),
+        Command::Ops(args) => operators::run(&args, &plugins),
+        Command::Doctor => doctor::run(&plugins),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,13 +3,14 @@
 use crate::args::PredictArgs;
 use crate::data::{self, Dataset};
 use crate::failure::{Failure, say};
+use crate::plugins::Plugins;
 use std::sync::Arc;
 use varflow::io::Array;
 use varflow::prelude::*;
 
 /// Prints what a checkpoint sees, a line for each picture.
-pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
-    let rt = runtime(args.checkpoint.cpus)?;
+pub(crate) fn run(args: &PredictArgs, plugins: &Plugins) -> Result<(), Failure> {
+    let rt = plugins.runtime(args.checkpoint.cpus)?;
     let mut module = Module::load(&rt, &args.checkpoint.model_prefix, args.checkpoint.epoch)?;
     if let (Some(dataset), true) = (args.dataset, args.files.is_empty()) {
         let test = data::load(dataset, args.data_dir.as_deref())?.test;

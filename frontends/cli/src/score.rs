@@ -3,12 +3,13 @@
 use crate::args::ScoreArgs;
 use crate::data;
 use crate::failure::{Failure, say};
+use crate::plugins::Plugins;
 use varflow::io::Split;
 use varflow::prelude::*;
 
 /// Prints the metrics of a checkpoint.
-pub(crate) fn run(args: &ScoreArgs) -> Result<(), Failure> {
-    let rt = runtime(args.checkpoint.cpus)?;
+pub(crate) fn run(args: &ScoreArgs, plugins: &Plugins) -> Result<(), Failure> {
+    let rt = plugins.runtime(args.checkpoint.cpus)?;
     let mut module = Module::load(&rt, &args.checkpoint.model_prefix, args.checkpoint.epoch)?;
     let (what, part) = match (&args.files[..], args.dataset) {
         ([images, labels], _) => {

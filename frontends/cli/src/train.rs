@@ -1,9 +1,10 @@
 //! The command `train`.
 
 use crate::args::TrainArgs;
-use crate::data;
 use crate::failure::{Failure, say};
+use crate::plugins::Plugins;
 use crate::progress::Progress;
+use crate::source::{Source, attrs};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -12,47 +13,41 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use varflow::callback::EpochEnd;
 use varflow::metric::value_of;
+use varflow::ops::Registry;
 use varflow::prelude::*;
 use varflow::{Error, Files};
 
 /// Trains as the command line says.
-pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &TrainArgs, plugins: &Plugins) -> Result<(), Failure> {
     let stop = stop_on_interrupt()?;
-    let rt = runtime(args.cpus)?;
+    let rt = plugins.runtime(args.cpus)?;
     let mut module = Module::new(&rt, args.network.symbol()?)?;
     let mut log = args.json.as_deref().map(Log::open).transpose()?;
     if let (Some(prefix), Some(epoch)) = (&args.model_prefix, args.load_epoch) {
         module.load_params(prefix, epoch)?;
     }
     let seed = args.seed.unwrap_or(module.seed());
-    let parts = data::load(args.dataset, args.data_dir.as_deref()).map_err(|e| match stop.load(Ordering::Relaxed) {
-        true => Failure::Interrupted("interrupted before training".to_string()),
-        false => e.into(),
+    let mut optimizer = optimizer(args, &rt.registry)?;
+    let mut source = Source::open(args, &rt, seed).map_err(|e| match (e, stop.load(Ordering::Relaxed)) {
+        (Failure::Failed(_), true) => Failure::Interrupted("interrupted before training".to_string()),
+        (e, _) => e,
     })?;
-    let num_examples = args.num_examples.and_then(|n| usize::try_from(n).ok());
-    let train = num_examples.map_or_else(|| parts.train.clone(), |n| parts.train.first(n));
-    let batch_size = args.batch_size as usize;
-    let mut train_iter = data::labelled(&rt.engine, &train, batch_size).shuffle(seed).build()?;
-    let mut test_iter = data::labelled(&rt.engine, &parts.test, 256).build()?;
-    let samples = train.len();
-    let optimizer = optimizer(args, samples.div_ceil(batch_size))?;
+    source.bind(&mut module)?;
+    if let Some(schedule) = schedule(args, source.train.num_batches())? {
+        optimizer = optimizer.schedule(schedule);
+    }
     let workers = rt.engine.default_lane().width();
     if module.progress().epoch >= args.num_epochs {
         let (done, wanted) = (module.progress().epoch, args.num_epochs);
         return say(&format!("nothing to do: {done} epochs are done, --num-epochs asks for {wanted}"));
     }
-    say(&format!(
-        "training {} on {}: {samples} samples in batches of {batch_size}, {workers} workers",
-        args.network,
-        args.dataset.name()
-    ))?;
+    say(&format!("training {} on {}, {workers} workers", args.network, source.text))?;
 
     let progress = Progress::new(args.num_epochs);
     let mut said = Ok(());
     let mut fit = Fit::epochs(args.num_epochs)
         .optimizer(optimizer)
         .seed(seed)
-        .eval(&mut test_iter)
         .stop(stop)
         .warning(|text| progress.aside(|| eprintln!("varflow: warning: {text}")))
         .batch_end(|end| progress.batch(end))
@@ -65,7 +60,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     if let Some(prefix) = &args.model_prefix {
         fit = fit.checkpoint(prefix, 1);
     }
-    let ending = module.fit(&mut train_iter, fit);
+    if let Some(eval) = &mut source.eval {
+        fit = fit.eval(&mut **eval);
+    }
+    let ending = module.fit(&mut *source.train, fit);
     progress.clear();
     match ending? {
         Ending::Finished => said,
@@ -100,22 +98,56 @@ fn interrupted(args: &TrainArgs, epoch: u64, batch: u64) -> Failure {
     Failure::Interrupted(format!("interrupted {place}{kept}"))
 }
 
-fn optimizer(args: &TrainArgs, batches_per_epoch: usize) -> Result<Sgd, Error> {
-    let mut sgd = Sgd::new(args.lr).momentum(args.mom).wd(args.wd);
-    sgd.check()?;
-    if args.lr_factor < 1.0 {
-        let step = ((batches_per_epoch as f64 * args.lr_factor_epoch) as u64).max(1);
-        sgd = sgd.schedule(Factor::new(step, args.lr_factor)?);
+/// The optimizer, without a schedule. `sgd` stands for two update rules: that with momentum if there is any.
+fn optimizer(args: &TrainArgs, registry: &Registry) -> Result<Rule, Failure> {
+    let mut settings = attrs(&args.opt_param)?;
+    let mut name = &args.optimizer[..];
+    match (name, args.mom) {
+        ("sgd", mom) => {
+            let mom = mom.unwrap_or(0.7);
+            if mom != 0.0 {
+                name = "sgd_mom";
+                settings.entry("momentum".to_string()).or_insert_with(|| mom.to_string());
+            }
+        }
+        (_, Some(_)) => {
+            return Err(Failure::Usage(format!(
+                "--mom is the momentum of --optimizer sgd: wanted --opt-param for a parameter of {name}"
+            )));
+        }
+        (_, None) => {}
     }
-    Ok(sgd)
+    let rule = Rule::new(registry, name, args.lr, &settings).map_err(|e| Failure::Usage(e.to_string()))?;
+    Ok(rule.wd(args.wd))
+}
+
+/// The schedule of the learning rate, if it is not constant.
+fn schedule(args: &TrainArgs, batches_per_epoch: Option<usize>) -> Result<Option<Factor>, Failure> {
+    let Some(batches) = batches_per_epoch else {
+        return match args.lr_factor {
+            Some(factor) if factor < 1.0 => Err(Failure::Usage(
+                "--lr-factor goes by epochs, and the iterator does not know how many batches an epoch has: wanted \
+                 --lr-factor 1"
+                    .to_string(),
+            )),
+            _ => Ok(None),
+        };
+    };
+    let factor = args.lr_factor.unwrap_or(0.9);
+    let step = ((batches as f64 * args.lr_factor_epoch) as u64).max(1);
+    Ok(if factor < 1.0 { Some(Factor::new(step, factor)?) } else { None })
 }
 
 fn describe(end: &EpochEnd<'_>, num_epochs: u64) -> String {
     let line = Line::of(end);
-    format!(
-        "epoch {}/{num_epochs}: train accuracy {:.4}, train loss {:.4}, validation accuracy {:.4}, {:.0} samples/s, {:.1} s",
-        line.epoch, line.train_accuracy, line.train_loss, line.validation_accuracy, line.samples_per_s, line.seconds
-    )
+    let measured = [
+        ("train accuracy", line.train_accuracy),
+        ("train loss", line.train_loss),
+        ("validation accuracy", line.validation_accuracy),
+    ];
+    let measured = measured.iter().filter(|(name, _)| !end.validation.is_empty() || !name.starts_with("validation"));
+    let measured: String = measured.map(|(name, value)| format!("{name} {value:.4}, ")).collect();
+    format!("epoch {}/{num_epochs}: {measured}{:.0} samples/s, {:.1} s", line.epoch, line.samples_per_s, line.seconds)
 }
 
 /// What is told of an epoch. Numbers that are not finite become `null` in JSON.

@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use support::{Folder, bytes, ok, refused, run, strs};
+use support::{Folder, bytes, finish, ok, refused, run, strs, varflow};
 
 fn train_refused(folder: &Folder, more: &[&str], code: i32, texts: &[&str]) {
     refused(&strs(&folder.train(more)), code, texts);
@@ -44,6 +44,19 @@ fn unknown_names() {
     train_refused(&folder, &["--optimizer", "magic"], 2, &["magic", "sgd"]);
     train_refused(&folder, &["--load-epoch", "1"], 2, &["--model-prefix"]);
     refused(&["ops", "show", "Convolutoin"], 1, &["Convolutoin", "Convolution"]);
+}
+
+#[test]
+fn plugins() {
+    refused(&["ops", "list", "--plugin", "/gone/libx.so"], 1, &["/gone/libx.so", "No such file"]);
+    let folder = Folder::new();
+    fs::write(folder.path("libtext.so"), "text").unwrap();
+    let file = folder.arg("libtext.so");
+    train_refused(&folder, &["--plugin", &file], 1, &["libtext.so"]);
+    let mut list = varflow(&["ops", "list"]);
+    let ran = finish(list.env("VARFLOW_PLUGIN_PATH", "/not/there").spawn().unwrap());
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.starts_with("varflow: VARFLOW_PLUGIN_PATH names /not/there: No such file"), "{}", ran.err);
 }
 
 #[test]

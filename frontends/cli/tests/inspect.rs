@@ -40,9 +40,38 @@ fn operators_are_listed_and_shown() {
     for text in ["data, weight, bias", "num_filter (integer, must be given)", "cpu (by "] {
         assert!(shown.contains(text), "no \"{text}\" in: {shown}");
     }
-    for line in ok(&["ops", "list", "--all"]).out.lines() {
-        ok(&["ops", "show", line.split_whitespace().next().unwrap()]);
+    for text in ["in place     none", "gradient     yes", "provider     builtin"] {
+        assert!(shown.contains(text), "no \"{text}\" in: {shown}");
     }
+    let relu = ok(&["ops", "show", "Activation"]).out;
+    assert!(relu.contains("in place     data → output"), "{relu}");
+    assert!(ok(&["ops", "show", "sgd_update"]).out.contains("gradient     no"));
+}
+
+#[test]
+fn everything_that_is_listed_is_shown() {
+    for sort in ["operators", "iterators", "reductions", "optimizers"] {
+        let list = ok(&["ops", "list", "--all", "--kind", sort]).out;
+        let mut names: Vec<_> = list.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+        assert!(!names.is_empty());
+        if sort == "operators" {
+            // Each is a process: one of ten will do.
+            names = names.into_iter().step_by(10).collect();
+        }
+        for name in names {
+            let shown = ok(&["ops", "show", name]).out;
+            assert!(shown.contains(&format!("({})", sort.trim_end_matches('s'))), "{shown}");
+        }
+    }
+    let iterator = ok(&["ops", "show", "MNISTIter"]).out;
+    assert!(
+        iterator.contains("provider     io") && iterator.contains("batch_size (integer, default 128)"),
+        "{iterator}"
+    );
+    let optimizer = ok(&["ops", "show", "sgd_mom"]).out;
+    assert!(optimizer.contains("operator     sgd_mom_update") && optimizer.contains("momentum (number"), "{optimizer}");
+    assert!(!optimizer.contains("  lr ("), "{optimizer}");
+    assert!(ok(&["ops", "show", "local"]).out.contains("(reduction)"));
 }
 
 #[test]
@@ -54,9 +83,25 @@ fn help_and_doctor_tell_what_there_is() {
     let mut doctor = varflow(&["doctor"]);
     let ran = finish(doctor.env("VARFLOW_CACHE", "/somewhere/else").spawn().unwrap());
     assert_eq!(ran.code, 0);
-    for text in [env!("CARGO_PKG_VERSION"), "cores", "gpus", "VARFLOW_CACHE", "/somewhere/else"] {
+    for text in [env!("CARGO_PKG_VERSION"), "cores", "gpus", "VARFLOW_CACHE", "/somewhere/else", "plug-ins   none"] {
         assert!(ran.out.contains(text), "no \"{text}\" in: {}", ran.out);
     }
+}
+
+#[test]
+fn doctor_tells_of_plugins_that_cannot_be_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("libtext.so");
+    std::fs::write(&file, "text").unwrap();
+    let mut doctor = varflow(&["doctor", "--plugin", "/gone.so"]);
+    let ran = finish(doctor.env("VARFLOW_PLUGIN_PATH", folder.path()).spawn().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for text in ["/gone.so", "No such file", &file.display().to_string(), "VARFLOW_PLUGIN_PATH"] {
+        assert!(ran.out.contains(text), "no \"{text}\" in: {}", ran.out);
+    }
+    let mut doctor = varflow(&["doctor"]);
+    let ran = finish(doctor.env("VARFLOW_PLUGIN_PATH", "/not/there").spawn().unwrap());
+    assert!(ran.code == 0 && ran.out.contains("VARFLOW_PLUGIN_PATH names /not/there"), "{}", ran.out);
 }
 
 #[test]

@@ -1,18 +1,21 @@
 //! Optimizers: which operator updates a weight, with which states and parameters.
 
+mod rule;
+
 use crate::schedule::Schedule;
+pub use rule::Rule;
 use std::sync::Arc;
 use varflow_ops::{Attrs, Error, Result};
 
 /// An optimizer describes its update as an operator. The operator's inputs are the weight, its gradient and the states;
 /// it changes the weight and the states in place and has no outputs. The module binds it once for each parameter, and
-/// anew when its parameters change.
+/// anew when the rates change; before each update if the operator has a parameter `num_update`, which is then set.
 pub trait Optimizer: Send + Sync {
     /// The operator.
-    fn operator(&self) -> &'static str;
+    fn operator(&self) -> &str;
 
-    /// The states kept for each weight: of its shape, zero at first.
-    fn states(&self) -> &'static [&'static str];
+    /// The names of the states kept for each weight: of its shape, zero at first.
+    fn states(&self) -> Vec<String>;
 
     /// The learning rate and weight decay of update number `num_update` (the first is 1), before a weight's own
     /// multipliers.
@@ -90,21 +93,24 @@ impl Sgd {
     /// # Errors
     /// A value that is not finite or negative: which, and what was wanted.
     pub fn check(&self) -> Result<()> {
-        let checks = [("learning rate", self.lr), ("momentum", self.momentum), ("weight decay", self.wd)];
-        match checks.into_iter().find(|(_, v)| !(v.is_finite() && *v >= 0.0)) {
-            Some((what, v)) => Err(Error::Param(format!("the {what} is {v}, wanted a finite number of at least 0"))),
-            None => Ok(()),
-        }
+        check_not_negative(&[("learning rate", self.lr), ("momentum", self.momentum), ("weight decay", self.wd)])
+    }
+}
+
+fn check_not_negative(values: &[(&str, f64)]) -> Result<()> {
+    match values.iter().find(|(_, v)| !(v.is_finite() && *v >= 0.0)) {
+        Some((what, v)) => Err(Error::Param(format!("the {what} is {v}, wanted a finite number of at least 0"))),
+        None => Ok(()),
     }
 }
 
 impl Optimizer for Sgd {
-    fn operator(&self) -> &'static str {
+    fn operator(&self) -> &str {
         if self.momentum == 0.0 { "sgd_update" } else { "sgd_mom_update" }
     }
 
-    fn states(&self) -> &'static [&'static str] {
-        if self.momentum == 0.0 { &[] } else { &["mom"] }
+    fn states(&self) -> Vec<String> {
+        if self.momentum == 0.0 { Vec::new() } else { vec!["mom".to_string()] }
     }
 
     fn rates(&self, num_update: u64) -> Rates {
@@ -138,7 +144,7 @@ mod tests {
     fn momentum_chooses_the_operator() {
         assert_eq!((Sgd::new(0.1).operator(), Sgd::new(0.1).states().len()), ("sgd_update", 0));
         let heavy = Sgd::new(0.1).momentum(0.9);
-        assert_eq!((heavy.operator(), heavy.states()), ("sgd_mom_update", &["mom"][..]));
+        assert_eq!((heavy.operator(), heavy.states()), ("sgd_mom_update", vec!["mom".to_string()]));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod dtype;
 mod fill;
 mod fully_connected;
 mod labels;
+mod local;
 mod pair;
 mod par;
 mod pooling;
@@ -140,8 +141,9 @@ const KERNELS: &[(&str, Make)] = &[
     ("zeros_like", elements!(fill::zeros)),
 ];
 
-/// CPU kernels of all built-in operators.
+/// CPU kernels of all built-in operators, and the reduction `local`.
 #[must_use]
 pub fn provider() -> Provider {
-    KERNELS.iter().fold(Provider::new("cpu"), |provider, (op, make)| provider.kernel(op, DeviceKind::Cpu, *make))
+    let provider = Provider::new("cpu").reduction(local::Local);
+    KERNELS.iter().fold(provider, |provider, (op, make)| provider.kernel(op, DeviceKind::Cpu, *make))
 }

@@ -14,6 +14,7 @@ mod fill;
 mod gradient;
 mod graph;
 mod layers;
+mod local;
 mod random;
 mod reduce;
 mod softmax;

@@ -38,7 +38,7 @@ pub use softmax_output::softmax_output_axes;
 pub use transpose::transpose_order;
 pub use window::{Rounding, Window};
 
-/// All built-in operators, without kernels.
+/// All built-in operators, without kernels, and the update rules made of them.
 #[must_use]
 pub fn provider() -> Provider {
     let mut provider = Provider::new("builtin")
@@ -79,6 +79,7 @@ pub fn provider() -> Provider {
     provider = softmax::BACKWARD.into_iter().fold(provider, Provider::operator);
     provider = fill::LIKE.into_iter().fold(provider, Provider::operator);
     provider = fill::FILLS.into_iter().fold(provider, Provider::operator);
+    provider = sgd::update_rules().into_iter().fold(provider, Provider::update_rule);
     broadcast::ALL.into_iter().fold(provider, |p, op| p.operator(op).operator(broadcast::Backward(op)))
 }
 

@@ -1,6 +1,6 @@
 //! `sgd_update`, `sgd_mom_update`: stochastic gradient descent.
 
-use crate::{Operator, Params, Result, Schema, Shapes};
+use crate::{Operator, Params, Result, Schema, Shapes, UpdateRule};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(schema);
@@ -16,6 +16,20 @@ fn schema() -> Schema {
         .float("rescale_grad", any(), Some(1.0), "Factor of the gradient, such as one over the batch size.")
         .float("clip_gradient", any(), Some(-1.0), "Bound of the rescaled gradient's size; none if not above zero.")
         .bool("lazy_update", Some(true), "Concerns sparse gradients only. Without effect.")
+}
+
+/// The optimizers `sgd` and `sgd_mom`.
+pub(super) fn update_rules() -> [UpdateRule; 2] {
+    let rule = |name: &str, doc: &str, states: &[&str]| UpdateRule {
+        name: name.to_string(),
+        doc: doc.to_string(),
+        op: format!("{name}_update"),
+        states: states.iter().map(ToString::to_string).collect(),
+    };
+    [
+        rule("sgd", "Stochastic gradient descent.", &[]),
+        rule("sgd_mom", "Stochastic gradient descent with momentum.", &["mom"]),
+    ]
 }
 
 /// One step of gradient descent, with or without momentum. The weight, and the momentum, are changed where they are.

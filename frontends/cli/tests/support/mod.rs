@@ -20,7 +20,7 @@ pub struct Ran {
 pub fn varflow(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_varflow"));
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.env_remove("VARFLOW_CACHE").env("RUST_BACKTRACE", "1");
+    command.env_remove("VARFLOW_CACHE").env_remove("VARFLOW_PLUGIN_PATH").env("RUST_BACKTRACE", "1");
     command
 }
 
