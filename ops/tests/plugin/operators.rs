@@ -270,9 +270,8 @@ fn live(symbol: &str) -> i32 {
 fn instances_live_as_long_as_their_kernels() {
     let registry = registry();
     let desc = [TensorDesc::new([4], DType::F32)];
-    let before = live("live_instances");
     let kernels: Vec<_> = (0..100).map(|_| kernel(&registry, "Scale", "n", (&desc, &desc), &[true])).collect();
-    assert!(live("live_instances") >= before.min(0) + 100);
+    assert!(live("live_instances") >= 100);
     drop(kernels);
     // Other tests have instances at the same time, but not a hundred.
     assert!(live("live_instances") < 100);
