@@ -1,6 +1,7 @@
 //! What an operator means, apart from any device: names, parameters, inference, gradient.
 
 use crate::infer::{DTypes, Shapes};
+use crate::kernel::KernelCall;
 use crate::schema::{Attrs, Params, Schema};
 use crate::{Error, Result};
 use std::fmt::Debug;
@@ -101,6 +102,11 @@ pub trait Operator: Send + Sync {
     /// [`Error::Contract`] by default: the operator has no gradient.
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         Err(Error::Contract(format!("{} \"{}\" has no gradient", self.name(), grad.node)))
+    }
+
+    /// Floating-point operations of one forward pass, if known: for summaries.
+    fn flops(&self, _call: &KernelCall<'_>) -> Option<f64> {
+        None
     }
 
     /// Whether users should see it in lists; backward operators are hidden.

@@ -9,6 +9,7 @@
 mod backward;
 mod call;
 mod dlpack;
+mod elf;
 mod gradient;
 mod iterator;
 mod kernel;

@@ -145,6 +145,12 @@ impl Pass<'_> {
         }
         for (entry, grad) in inputs.iter().zip(grads) {
             if let Some(grad) = grad {
+                let from = self.to.graph.nodes.get(grad.node);
+                if from.is_none_or(|n| grad.output >= n.num_outputs()) {
+                    let Entry { node: from, output } = grad;
+                    let text = format!("its gradient names output {output} of node {from}, which is not there");
+                    return Err(Error::Contract(text).at(node.place()));
+                }
                 self.flow(*entry, grad, reaches[entry.node])?;
             }
         }

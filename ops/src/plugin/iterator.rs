@@ -301,8 +301,8 @@ impl DataIter for PluginIterator {
     fn restore_state(&mut self, state: &[u8]) -> Result<()> {
         let (context, instance) = (self.table.context, self.instance);
         let done = match self.table.restore {
-            // SAFETY: a function of the table, called as the header says.
             Some(restore) => {
+                // SAFETY: a function of the table, called as the header says.
                 call(|message| unsafe { restore(context, instance, state.as_ptr(), state.len(), message) })
             }
             None => Err(Error::Contract("this iterator cannot restore a state".to_string())),

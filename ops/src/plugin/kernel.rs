@@ -1,7 +1,7 @@
 //! A plug-in's kernel as one of the registry's.
 #![expect(unsafe_code, reason = "calls a kernel of a plug-in")]
 
-use super::call::{Place, Values, call};
+use super::call::{Place, Values, c_text, call};
 use super::library::Source;
 use super::run;
 use super::tables::KernelTable;
@@ -63,29 +63,53 @@ impl Instance {
     }
 
     fn create(&mut self, create: Create, of: &KernelCall<'_>) -> Result<()> {
-        let values = Values::new(of.op.schema(), of.params)?;
-        let node = super::call::c_text("the node's name", of.node)?;
-        let wanted: Vec<u8> = (0..of.outputs.len()).map(|o| u8::from(of.wanted.get(o) == Some(&true))).collect();
-        let (inputs, outputs) = (self.tensors.inputs(), self.tensors.outputs());
-        let about = abi::Call {
-            struct_size: size_of::<abi::Call>() as u32,
-            is_train: i32::from(of.is_train),
-            node: node.as_ptr(),
-            values: values.as_ptr(),
-            num_inputs: inputs.len(),
-            num_outputs: outputs.len(),
-            inputs: inputs.as_ptr(),
-            outputs: outputs.as_ptr(),
-            wanted: wanted.as_ptr(),
-        };
         let (instance, bytes) = (&raw mut self.instance, &raw mut self.workspace_bytes);
-        // SAFETY: a function of the table, called as the header says.
-        call(|message| unsafe { create(self.table.context, &raw const about, instance, bytes, message) })
+        with_call(of, &self.tensors, |about| {
+            // SAFETY: a function of the table, called as the header says.
+            call(|message| unsafe { create(self.table.context, about, instance, bytes, message) })
+        })?
+    }
+
+    /// The function may use all of the workspace that it asked for.
+    fn check_workspace(&self, ctx: &KernelCtx<'_>) -> Result<()> {
+        let has = ctx.workspace_view().map_or(0, |w| w.desc().len_bytes());
+        if has >= self.workspace_bytes {
+            return Ok(());
+        }
+        let text = format!("is run with a workspace of {has} bytes, wanted {}", self.workspace_bytes);
+        Err(Error::Contract(text).at(self.place.to_string()))
     }
 
     fn missing<T>(&self) -> Result<T> {
         Err(Error::Plugin("has no function to run".to_string()).at(self.place.to_string()))
     }
+}
+
+/// Calls `function` with what is known of one use of an operator.
+///
+/// # Errors
+/// Texts with a zero byte inside.
+pub(super) fn with_call<R>(
+    of: &KernelCall<'_>,
+    tensors: &Tensors,
+    function: impl FnOnce(*const abi::Call) -> R,
+) -> Result<R> {
+    let values = Values::new(of.op.schema(), of.params)?;
+    let node = c_text("the node's name", of.node)?;
+    let wanted: Vec<u8> = (0..of.outputs.len()).map(|o| u8::from(of.wanted.get(o) == Some(&true))).collect();
+    let (inputs, outputs) = (tensors.inputs(), tensors.outputs());
+    let about = abi::Call {
+        struct_size: size_of::<abi::Call>() as u32,
+        is_train: i32::from(of.is_train),
+        node: node.as_ptr(),
+        values: values.as_ptr(),
+        num_inputs: inputs.len(),
+        num_outputs: outputs.len(),
+        inputs: inputs.as_ptr(),
+        outputs: outputs.as_ptr(),
+        wanted: wanted.as_ptr(),
+    };
+    Ok(function(&raw const about))
 }
 
 type Create =
@@ -98,6 +122,7 @@ impl Kernel for Instance {
 
     fn run(&self, ctx: &mut KernelCtx<'_>) -> Result<()> {
         let Some(function) = self.table.run else { return self.missing() };
+        self.check_workspace(ctx)?;
         // SAFETY: a function of the table, called as the header says: the task of `ctx` holds the tensors until it returns.
         run::run(&self.tensors, ctx, |run, message| unsafe {
             function(self.table.context, self.instance, run, message)
@@ -109,8 +134,12 @@ impl Kernel for Instance {
         self.table.run_async.is_some()
     }
 
-    fn start(&self, run: AsyncRun) {
+    fn start(&self, mut run: AsyncRun) {
         let Some(function) = self.table.run_async else { return run.complete(self.missing()) };
+        let checked = self.check_workspace(&run.ctx());
+        if checked.is_err() {
+            return run.complete(checked);
+        }
         // SAFETY: as in `run`, but that `run` holds the tensors until it is completed.
         run::start(&self.tensors, self.tensors.clone(), run, &self.place, |run, done, message| unsafe {
             function(self.table.context, self.instance, run, done, message)

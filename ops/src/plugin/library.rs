@@ -1,11 +1,12 @@
 //! Loads a plug-in.
 #![expect(unsafe_code, reason = "loads a dylib, calls its entry and reads its tables")]
 
-use super::read;
 use super::tables::{IteratorTable, OperatorTable, ReductionTable, read_update_rule};
+use super::{elf, read};
 use crate::{Error, Result, UpdateRule};
 use std::ffi::CString;
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use varflow_abi as abi;
@@ -44,7 +45,8 @@ impl Library {
     /// Loads a dylib, asks it for its tables, and copies and checks them. The dylib stays in the process for good, whatever comes
     /// of it; the file may then be deleted.
     ///
-    /// This runs code of the file, as starting a program would: load what you trust.
+    /// This runs code of the file, as starting a program would: load what you trust. Opened again, a dylib that is still in the same
+    /// file is not loaded again, and is asked again.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be read; [`Error::Plugin`], said of the file, when it is no dylib, has no entry, does
@@ -52,10 +54,15 @@ impl Library {
     pub fn open(path: &Path) -> Result<Library> {
         // A path without a slash would be looked for in the system's folders.
         let path = std::path::absolute(path).map_err(|e| Error::io(format!("plug-in {}", path.display()), e))?;
-        std::fs::File::open(&path).map_err(|e| Error::io(format!("plug-in {}", path.display()), e))?;
+        let failed = |e| Error::io(format!("plug-in {}", path.display()), e);
+        let is_file = std::fs::metadata(&path).map_err(failed)?.is_file();
         let unnamed =
             Source { name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), path: path.clone() };
-        let table = enter(&path).map_err(|e| e.at(unnamed.to_string()))?;
+        if !is_file {
+            return refuse("is not a file").map_err(|e| e.at(unnamed.to_string()));
+        }
+        let mut file = File::open(&path).map_err(failed)?;
+        let table = elf::check_whole(&mut file).and_then(|()| enter(&path)).map_err(|e| e.at(unnamed.to_string()))?;
         // SAFETY: the plug-in is trusted to keep the contract: its texts end in a zero byte.
         let name = unsafe { read::text("its name", table.name) }.map_err(|e| e.at(unnamed.to_string()))?;
         let source = Arc::new(Source { name, path });

@@ -5,10 +5,13 @@ use super::backward::Backward;
 use super::call::{Values, call};
 use super::dlpack::{from_dlpack, to_dlpack};
 use super::gradient;
+use super::kernel::with_call;
 use super::library::Source;
 use super::read;
 use super::tables::OperatorTable;
+use super::tensors::Tensors;
 use crate::infer::{DTypes, Shapes};
+use crate::kernel::KernelCall;
 use crate::operator::{Entry, Gradient, Operator};
 use crate::schema::{Params, Schema};
 use crate::{Error, PartialShape, Result};
@@ -161,6 +164,9 @@ impl PluginOperator {
     }
 }
 
+/// The bytes of the largest element.
+const LARGEST_BYTES: usize = 8;
+
 /// What a shape that a plug-in adds follows from.
 const WHY: &str = "by the plug-in's rule";
 
@@ -193,7 +199,15 @@ fn from_abi(shape: &abi::Shape) -> Result<PartialShape> {
             Error::Plugin(format!("its rule says that an axis has {d} elements, wanted -1 for unknown, or 0 and more"))
         }),
     });
-    Ok(PartialShape::new(dims.collect::<Result<Vec<_>>>()?))
+    let shape = PartialShape::new(dims.collect::<Result<Vec<_>>>()?);
+    // Shapes that are known are multiplied out without further checks.
+    let is_too_large = |s: crate::Shape| s.checked_len().and_then(|n| n.checked_mul(LARGEST_BYTES)).is_none();
+    if shape.known().is_some_and(is_too_large) {
+        return Err(Error::Plugin(format!(
+            "its rule says that the shape is {shape}, which is too large for any tensor"
+        )));
+    }
+    Ok(shape)
 }
 
 impl Operator for PluginOperator {
@@ -263,6 +277,13 @@ impl Operator for PluginOperator {
 
     fn is_loss(&self, _: &Params) -> bool {
         self.table.table.flags & flags::LOSS != 0
+    }
+
+    fn flops(&self, of: &KernelCall<'_>) -> Option<f64> {
+        let function = self.table.table.flops?;
+        let tensors = Tensors::new(abi::device::CPU, of.inputs, of.outputs).ok()?;
+        // SAFETY: a function of the table, called as the header says.
+        with_call(of, &tensors, |about| unsafe { function(self.table.table.context, about) }).ok()
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -27,6 +27,15 @@ impl Host<'_> {
     fn new<'a>(ctx: &KernelCtx<'a>) -> Host<'a> {
         Host { task: ctx.task(), rng: ctx.rng(), broken: AtomicBool::new(false) }
     }
+
+    /// Whether all loops came to their ends.
+    fn ended(&self) -> Result<()> {
+        // Relaxed: see `parallel_for`.
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(Error::Plugin("called parallel_for without a body, or its loop panicked".to_string()));
+        }
+        Ok(())
+    }
 }
 
 /// A pointer of a plug-in that may go to other threads: the header says that its loops run on several.
@@ -112,24 +121,21 @@ pub(super) fn run(
     let host = Host::new(ctx);
     let run = run_table(&filled, tensors.inputs().len(), ctx, &raw const host);
     call(|message| function(&raw const run, message))?;
-    if host.broken.load(Ordering::Relaxed) {
-        return Err(Error::Plugin("called parallel_for without a body, or its loop panicked".to_string()));
-    }
-    Ok(())
+    host.ended()
 }
 
 /// An asynchronous run that a plug-in has begun, with all that it may use until it completes it.
 struct Pending {
     run: AsyncRun,
     place: Place,
-    _table: Arc<Table>,
+    table: Arc<Table>,
 }
 
 /// What the plug-in's pointers lead to. Shared, so that it stays where it is.
 struct Table {
     run: abi::Run,
     _tensors: Vec<DLTensor>,
-    _host: Arc<Host<'static>>,
+    host: Arc<Host<'static>>,
     _prepared: Arc<dyn std::any::Any + Send + Sync>,
 }
 
@@ -148,12 +154,12 @@ unsafe extern "C" fn complete(token: *mut c_void, status: Status, message: abi::
     // Out of the table first: what it lets go may complete others.
     let Some(pending) = take(token as u64) else { return };
     let result = if status == abi::status::OK {
-        Ok(())
+        pending.table.host.ended()
     } else {
         // SAFETY: by the contract.
-        let message = unsafe { given_message(message) };
-        Err(error(status, &message).at(pending.place.to_string()))
+        Err(error(status, &unsafe { given_message(message) }))
     };
+    let result = result.map_err(|e| e.at(pending.place.to_string()));
     // A panic of a task that this lets go is that task's, and not the plug-in's.
     let _ = catch_unwind(AssertUnwindSafe(|| pending.run.complete(result)));
 }
@@ -177,11 +183,11 @@ pub(super) fn start(
     let host = Arc::new(Host { task: None, rng: ctx.rng(), broken: AtomicBool::new(false) });
     let table = run_table(&filled, tensors.inputs().len(), &ctx, Arc::as_ptr(&host));
     drop(ctx);
-    let table = Arc::new(Table { run: table, _tensors: filled, _host: host, _prepared: prepared });
+    let table = Arc::new(Table { run: table, _tensors: filled, host, _prepared: prepared });
     let at = &raw const table.run;
     // Relaxed: only that no number comes twice counts.
     let token = NEXT_TOKEN.fetch_add(1, Ordering::Relaxed);
-    let pending = Pending { run, place: place.clone(), _table: table };
+    let pending = Pending { run, place: place.clone(), table };
     PENDING.lock().unwrap_or_else(PoisonError::into_inner).insert(token, pending);
     let done = abi::Completion { token: token as *mut c_void, complete: Some(complete) };
     if let Err(e) = call(|message| function(at, done, message))

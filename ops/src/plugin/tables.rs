@@ -4,7 +4,7 @@
 use super::dlpack::{device_kind, from_dlpack};
 use super::read;
 use crate::device::DeviceKind;
-use crate::schema::Kind;
+use crate::schema::{Kind, Value};
 use crate::{DType, Error, Result, Schema, UpdateRule};
 use varflow_abi::{self as abi, flags};
 
@@ -218,7 +218,9 @@ impl OperatorTable {
             return refuse(format!("has flags {flags:#x}, of which this varflow knows {known:#x}"));
         }
         let num_args = self.schema.params().iter().find(|p| p.name == "num_args");
-        if self.is_variadic() && !num_args.is_some_and(|p| matches!(p.kind, Kind::Int(1.., _))) {
+        if self.is_variadic()
+            && !num_args.is_some_and(|p| matches!(p.kind, Kind::Int(1.., _)) && p.default != Some(Value::None))
+        {
             return refuse("takes any number of inputs, and so must have an integer parameter num_args of at least 1");
         }
         if self.backward.is_some() && self.table.gradient.is_some() {

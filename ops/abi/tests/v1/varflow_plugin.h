@@ -235,7 +235,7 @@ typedef struct {
   uint32_t output;
 } vf_pair;
 
-/* Names that depend on parameters. Lists stay as they are for the rest of the process. */
+/* Names that depend on parameters: the table's at first. Lists stay as they are for the rest of the process. */
 typedef struct {
   uint32_t struct_size;
   uint32_t reserved;

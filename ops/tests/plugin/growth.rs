@@ -1,0 +1,38 @@
+//! Plug-ins of other versions of the contract.
+
+use super::compile::{Built, build, build_with};
+use super::{attrs, engine};
+use varflow_ops::{Registry, Run, Tensor, invoke};
+
+fn copies(built: &Built) -> bool {
+    let (e, mut registry) = (engine(), Registry::new());
+    registry.load(built.path()).unwrap();
+    let x = Tensor::from_slice(&e, [3], &[1.0_f32, 2.0, 3.0]).unwrap();
+    let y = invoke(&registry, &e, "Copy", &attrs(&[]), &[x], Run::default()).unwrap();
+    y[0].to_vec::<f32>().unwrap() == [1.0, 2.0, 3.0]
+}
+
+#[test]
+fn a_plugin_of_version_1_works() {
+    let built = build_with("tests/v1", "minimal.c", &[]);
+    let library = varflow_ops::plugin::Library::open(&built.path()).unwrap();
+    assert_eq!(library.abi_version(), 1);
+    assert!(library.operators()[0].table.flops.is_none(), "a field of version 2 is absent");
+    assert!(copies(&built));
+}
+
+#[test]
+fn a_plugin_of_a_later_version_works_if_it_can() {
+    let built = build("minimal.c", &["-DABI=9", "-DNEEDS=2", "-DLONGER"]);
+    assert!(copies(&built));
+}
+
+#[test]
+fn a_plugin_that_needs_a_later_version_is_refused() {
+    let built = build("minimal.c", &["-DABI=9", "-DNEEDS=3", "-DLONGER"]);
+    let text = Registry::new().load(built.path()).unwrap_err().to_string();
+    assert!(
+        text.contains("was built for ABI 9 and needs a host of at least 3; this is varflow 0.1.0 with ABI 2"),
+        "{text}"
+    );
+}
