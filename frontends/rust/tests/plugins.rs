@@ -24,6 +24,16 @@ fn c_plugin(dir: &Path, example: &str) -> PathBuf {
     file
 }
 
+/// The SDK's examples, built as any user of it would, and the file of one of them.
+fn rust_plugin(example: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "-p", "varflow-sdk", "--examples", "--offline", "--target-dir"]).arg(&target);
+    let done = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    target.join(format!("debug/examples/lib{example}.so"))
+}
+
 fn runtime_with(plugins: &[PathBuf]) -> Runtime {
     let mut registry = registry().unwrap();
     load_plugins(&mut registry, plugins).unwrap();
@@ -159,19 +169,21 @@ fn check_json(rt: &Runtime, net: &Symbol, data: &Shape) {
     assert_eq!(shapes.last().unwrap()[0][0], data[0]);
     // Who does not have the plug-in is told which operator of which node it lacks.
     let bare = json::from_str(&text).unwrap().resolve(&registry().unwrap()).unwrap_err().to_string();
-    assert!(bare.contains("\"act1\"") && bare.contains("nobody provides operator"), "{bare}");
+    assert!(bare.contains("\"act2\"") && bare.contains("nobody provides operator"), "{bare}");
 }
 
 #[test]
-fn an_operator_and_a_reduction_in_c_train_two_replicas() {
-    within(60, || {
+fn operators_in_rust_and_c_and_a_reduction_in_c_train_two_replicas() {
+    within(300, || {
         let dir = tempfile::tempdir().unwrap();
-        let rt = runtime_with(&["hard_sigmoid", "mean_reduction"].map(|example| c_plugin(dir.path(), example)));
+        let [sigmoid, mean] = ["hard_sigmoid", "mean_reduction"].map(|example| c_plugin(dir.path(), example));
+        let rt = runtime_with(&[sigmoid, mean, rust_plugin("swish")]);
         // Loaded for good: the files may go.
         drop(dir);
         let x = sym::fully_connected(sym::var("data")).num_hidden(16).name("fc1");
         let x = sym::op("HardSigmoid").input(x).set("alpha", 0.5).name("act1");
-        let x = sym::fully_connected(x).num_hidden(support::CLASSES).name("fc2");
+        let x = sym::op("Swish").input(sym::fully_connected(x).num_hidden(16).name("fc2")).name("act2");
+        let x = sym::fully_connected(x).num_hidden(support::CLASSES).name("fc3");
         let net = sym::softmax_output(x).name("softmax").build();
         check_json(&rt, &net, &[16, support::FEATURES].into());
         let mut iter = support::batches(&rt, 192, 32, 5);
