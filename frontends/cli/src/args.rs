@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Look into the operators.
     Ops(OpsArgs),
+    /// Check plug-ins.
+    Plugin(crate::plugin::PluginArgs),
     /// Print what there is: version, processors, folders, environment variables.
     Doctor,
 }

@@ -9,6 +9,7 @@ mod failure;
 mod inspect;
 mod network;
 mod operators;
+mod plugin;
 mod predict;
 mod progress;
 mod score;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Summary(args) => inspect::summary(&args),
         Command::Plan(args) => inspect::plan(&args),
         Command::Ops(args) => operators::run(&args),
+        Command::Plugin(args) => plugin::run(&args),
         Command::Doctor => doctor::run(),
     };
     match done {
