@@ -22,5 +22,7 @@ mod run;
 mod tables;
 mod tensors;
 
+pub use call::Values;
+pub use dlpack::to_dlpack;
 pub use library::Library;
 pub use tables::{BackwardTable, IteratorTable, KernelTable, OperatorTable, ReductionTable};

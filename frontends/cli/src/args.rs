@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Look into the operators, iterators, reductions and optimizers, built in or of plug-ins.
     Ops(OpsArgs),
+    /// Begin and check plug-ins of one's own.
+    Plugin(crate::plugin::PluginArgs),
     /// Print what there is: version, processors, folders, environment variables, plug-ins.
     Doctor,
 }

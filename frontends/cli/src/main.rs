@@ -9,6 +9,7 @@ mod failure;
 mod inspect;
 mod network;
 mod operators;
+mod plugin;
 mod plugins;
 mod predict;
 mod progress;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Summary(args) => inspect::summary(&args, &plugins),
         Command::Plan(args) => inspect::plan(&args, &plugins),
         Command::Ops(args) => operators::run(&args, &plugins),
+        Command::Plugin(args) => plugin::run(&args),
         Command::Doctor => doctor::run(&plugins),
     };
     match done {

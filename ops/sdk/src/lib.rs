@@ -53,6 +53,7 @@ mod random;
 mod reduction;
 mod shapes;
 mod tables;
+pub mod templates;
 mod tensor;
 mod update_rule;
 mod views;

@@ -94,7 +94,7 @@ pub(super) fn c_text(what: &str, text: &str) -> Result<CString> {
 }
 
 /// The values of parameters, as a plug-in reads them.
-pub(super) struct Values<'p> {
+pub struct Values<'p> {
     values: Vec<abi::Value>,
     /// Where texts are.
     _texts: Vec<CString>,
@@ -105,7 +105,7 @@ pub(super) struct Values<'p> {
 impl<'p> Values<'p> {
     /// # Errors
     /// A text with a zero byte inside.
-    pub(super) fn new(schema: &Schema, params: &'p Params) -> Result<Values<'p>> {
+    pub fn new(schema: &Schema, params: &'p Params) -> Result<Values<'p>> {
         let mut texts = Vec::new();
         let mut values = Vec::new();
         for (param, (name, value)) in schema.params().iter().zip(params.iter()) {
@@ -138,7 +138,8 @@ impl<'p> Values<'p> {
     }
 
     /// The values, in the order of the table.
-    pub(super) fn as_ptr(&self) -> *const abi::Value {
+    #[must_use]
+    pub fn as_ptr(&self) -> *const abi::Value {
         self.values.as_ptr()
     }
 }

@@ -5,7 +5,8 @@ use crate::{DType, Error, Result};
 use varflow_abi::{self as abi, DLDataType, type_code};
 
 /// DLPack's name of a dtype.
-pub(super) fn to_dlpack(dtype: DType) -> DLDataType {
+#[must_use]
+pub fn to_dlpack(dtype: DType) -> DLDataType {
     let code = match dtype {
         DType::F32 | DType::F64 | DType::F16 => type_code::FLOAT,
         DType::BF16 => type_code::BFLOAT,

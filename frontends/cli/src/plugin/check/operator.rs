@@ -1,0 +1,370 @@
+//! Checks of an operator whose kernels are called through their tables.
+
+use super::cases::{Case, cases, decode, encode};
+use super::child::{Check, Finding, Passed, Teller};
+use super::guarded::Place;
+use super::heap::in_use as heap_bytes;
+use super::protocol::Title;
+use super::stage::{How, Instance, Stage, explain};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use varflow::Result;
+use varflow::ops::plugin::{KernelTable, OperatorTable};
+use varflow::ops::{DType, DeviceKind, Operator, Registry};
+
+/// How a plain run goes.
+const PLAIN: How = How { width: 1, poison: 0 };
+
+/// The operator under check.
+struct Subject {
+    op: Arc<dyn Operator>,
+    backward: Option<(Arc<dyn Operator>, KernelTable)>,
+    table: OperatorTable,
+    kernel: KernelTable,
+    dtype: DType,
+}
+
+/// One kernel with a case and values to run it on.
+struct Site {
+    what: String,
+    kernel: KernelTable,
+    case: Case,
+    values: Vec<Vec<u8>>,
+}
+
+/// The checks of an operator.
+///
+/// # Errors
+/// When the registry does not know it.
+pub(crate) fn checks<'a>(registry: &Registry, table: &OperatorTable) -> Result<Vec<Check<'a>>> {
+    let op = registry.operator(&table.name)?.clone();
+    let on_cpu = |kernels: &[KernelTable]| kernels.iter().find(|k| k.device == DeviceKind::Cpu).cloned();
+    let Some(kernel) = on_cpu(&table.kernels) else { return Ok(Vec::new()) };
+    let backward = match table.backward.as_ref().and_then(|b| on_cpu(&b.kernels)) {
+        Some(kernel) => Some((registry.operator(&format!("_backward_{}", table.name))?.clone(), kernel)),
+        None => None,
+    };
+    let serves = |d: DType| {
+        let all = std::iter::once(&kernel).chain(backward.iter().map(|(_, k)| k));
+        all.into_iter().all(|k| k.dtypes.as_ref().is_none_or(|served| served.contains(&d)))
+    };
+    let dtype = [DType::F64, DType::F32].into_iter().find(|d| serves(*d));
+    let dtype = dtype.or(kernel.dtypes.as_ref().and_then(|d| d.first().copied())).unwrap_or(DType::F32);
+    let subject = Arc::new(Subject { op, backward, table: table.clone(), kernel, dtype });
+    type Body = fn(&Subject, &mut Teller) -> Finding;
+    const RUNS: &[&str] = &["inference"];
+    const SOUND: &[&str] = &["inference", "access"];
+    let all: [(&str, &'static [&'static str], Body); 8] = [
+        ("schema", &[], schema),
+        ("inference", &[], inference),
+        ("dtypes", RUNS, dtypes),
+        ("access", RUNS, access),
+        ("guard pages", RUNS, guards),
+        ("threads", SOUND, threads),
+        ("gradient", SOUND, gradient),
+        ("leaks", RUNS, leaks),
+    ];
+    let check = |(name, needs, body): (&str, &'static [&'static str], Body)| {
+        let subject = subject.clone();
+        let title = Title { subject: format!("operator {}", subject.table.name), check: name.to_string() };
+        Check { title, needs, body: Box::new(move |teller| body(&subject, teller)) }
+    };
+    Ok(all.into_iter().map(check).collect())
+}
+
+impl Subject {
+    /// The forward and backward kernels, each with every case, of a dtype.
+    fn sites(&self, dtype: DType, teller: &mut Teller) -> Result<Vec<Site>, String> {
+        let mut sites = Vec::new();
+        for case in cases(&self.op, &self.table, dtype)? {
+            let values = case.values(1);
+            let site = Site { what: "forward".to_string(), kernel: self.kernel.clone(), case, values };
+            if let Some(backward) = self.backward_site(&site, teller)? {
+                sites.push(backward);
+            }
+            sites.push(site);
+        }
+        Ok(sites)
+    }
+
+    fn backward_site(&self, site: &Site, teller: &mut Teller) -> Result<Option<Site>, String> {
+        let (Some((op, kernel)), Some(table)) = (&self.backward, &self.table.backward) else { return Ok(None) };
+        let (_, mut stage) = site.open(Place::Amidst, teller)?;
+        site.run(&mut stage, PLAIN, teller)?;
+        let forward = &site.case;
+        let visible = self.op.num_visible_outputs(&forward.params);
+        let grads = Case { inputs: forward.outputs[..visible].to_vec(), ..forward.clone() };
+        let mut values = grads.values(2);
+        values.extend(table.inputs.iter().map(|i| site.values[*i].clone()));
+        values.extend(table.outputs.iter().map(|o| stage.output(*o).to_vec()));
+        let mut inputs = grads.inputs;
+        inputs.extend(table.inputs.iter().map(|i| forward.inputs[*i].clone()));
+        inputs.extend(table.outputs.iter().map(|o| forward.outputs[*o].clone()));
+        let of = (0..self.op.inputs(&forward.params).len()).filter(|i| !table.no_gradient.contains(i));
+        let outputs = of.map(|i| forward.inputs[i].clone()).collect();
+        let case = Case { op: op.clone(), params: forward.params.clone(), inputs, outputs };
+        Ok(Some(Site { what: "backward".to_string(), kernel: kernel.clone(), case, values }))
+    }
+}
+
+impl Site {
+    fn text(&self) -> String {
+        self.case.text(&self.what)
+    }
+
+    fn fail(&self, what: &str) -> String {
+        format!("{}: {what}", self.text())
+    }
+
+    fn open(&self, place: Place, teller: &mut Teller) -> Result<(Arc<Instance>, Stage), String> {
+        teller.doing(self.text(), Vec::new())?;
+        let made = Instance::create(&self.kernel.table, &self.case).map_err(|e| self.fail(&explain(&e)))?;
+        let instance = Arc::new(made);
+        let stage = Stage::new(&self.case, instance.clone(), None, place)?;
+        teller.doing(self.text(), stage.blocks())?;
+        Ok((instance, stage))
+    }
+
+    fn run(&self, stage: &mut Stage, how: How, _teller: &mut Teller) -> Result<(), String> {
+        stage.run(&self.values, how).map_err(|e| self.fail(&explain(&e)))
+    }
+
+    /// The elements of each output that a run writes, told by two fillings.
+    fn written(&self, stage: &mut Stage, teller: &mut Teller) -> Result<Vec<Vec<bool>>, String> {
+        self.run(stage, How { width: 1, poison: 0x55 }, teller)?;
+        let first = stage.output_bytes();
+        self.run(stage, How { width: 1, poison: 0xAA }, teller)?;
+        let second = stage.output_bytes();
+        let of = |((a, b), d): ((&Vec<u8>, &Vec<u8>), &varflow::ops::TensorDesc)| {
+            let n = d.dtype.size_bytes();
+            let kept = |(a, b): (&[u8], &[u8])| a.iter().zip(b).any(|(a, b)| *a == 0x55 && *b == 0xAA);
+            a.chunks_exact(n).zip(b.chunks_exact(n)).map(|p| !kept(p)).collect()
+        };
+        Ok(first.iter().zip(&second).zip(&self.case.outputs).map(of).collect())
+    }
+}
+
+fn schema(subject: &Subject, _: &mut Teller) -> Finding {
+    let table = &subject.table;
+    let missing = table.schema.params().iter().find(|p| p.doc.trim().is_empty());
+    if let Some(p) = missing {
+        return Err(format!("parameter \"{}\" has no doc, wanted what it means, with units", p.name));
+    }
+    if table.doc.trim().is_empty() {
+        return Err("it has no doc, wanted what it computes".to_string());
+    }
+    Ok(Passed::Ok(format!("{} parameters, {} examples", table.schema.params().len(), table.examples.len())))
+}
+
+fn inference(subject: &Subject, teller: &mut Teller) -> Finding {
+    let sites = subject.sites(subject.dtype, teller)?;
+    for site in &sites {
+        let (_, mut stage) = site.open(Place::Amidst, teller)?;
+        for (o, written) in site.written(&mut stage, teller)?.iter().enumerate() {
+            let shape = &site.case.outputs[o].shape;
+            let n = written.iter().take_while(|w| **w).count();
+            let is_prefix = n < written.len() && written[n..].iter().all(|w| !w);
+            let beyond = stage.strayed().filter(|(name, ..)| *name == format!("output {o}")).map_or(0, |(_, _, b)| b);
+            let wrote = n + beyond / site.case.outputs[o].dtype.size_bytes();
+            let like = site.case.inputs.iter().position(|d| d.shape.len() == wrote && wrote != shape.len());
+            if let Some(i) = like.filter(|_| is_prefix || beyond > 0) {
+                let input = &site.case.inputs[i].shape;
+                return Err(site.fail(&format!(
+                    "output {o} has the inferred shape {shape}, but the kernel wrote {wrote} elements, as many as input {i} \
+                     of shape {input} has: the inferred shape is wrong"
+                )));
+            }
+        }
+    }
+    Ok(Passed::Ok(format!("{} uses, {}", sites.len(), subject.dtype)))
+}
+
+fn dtypes(subject: &Subject, teller: &mut Teller) -> Finding {
+    let claimed = subject.kernel.dtypes.clone().unwrap_or(DType::ALL.to_vec());
+    for dtype in &claimed {
+        let fail = |e: String| format!("{dtype} is claimed but not served: {e}");
+        let sites = subject.sites(*dtype, teller).map_err(fail)?;
+        for site in &sites {
+            let (_, mut stage) = site.open(Place::Amidst, teller).map_err(fail)?;
+            let written = site.written(&mut stage, teller).map_err(fail)?;
+            let whole = written.iter().flatten().all(|w| *w);
+            if *dtype != subject.dtype && !whole {
+                return Err(fail(site.fail("an output is not written wholly, as it is for other dtypes")));
+            }
+        }
+    }
+    let names: Vec<_> = claimed.iter().map(|d| d.name()).collect();
+    Ok(Passed::Ok(names.join(", ")))
+}
+
+fn access(subject: &Subject, teller: &mut Teller) -> Finding {
+    let sites = subject.sites(subject.dtype, teller)?;
+    for site in &sites {
+        let mutated = site.case.op.mutates(&site.case.params);
+        let (_, mut stage) = site.open(Place::Amidst, teller)?;
+        let written = site.written(&mut stage, teller)?;
+        if let Some(i) = (0..site.values.len()).find(|i| !mutated.contains(i) && stage.input(*i) != site.values[*i]) {
+            return Err(site.fail(&format!("wrote into input {i}, which it does not declare as mutated")));
+        }
+        for (o, written) in written.iter().enumerate() {
+            if let Some(k) = written.iter().position(|w| !w) {
+                let n = written.len();
+                return Err(site.fail(&format!("did not write element {k} of output {o}, which has {n}")));
+            }
+        }
+        site.run(&mut stage, How { width: 1, poison: 0x55 }, teller)?;
+        let first = stage.output_bytes();
+        site.run(&mut stage, How { width: 4, poison: 0xAA }, teller)?;
+        if first != stage.output_bytes() {
+            return Err(site.fail(
+                "two runs on the same inputs differ: it reads what it has not written, or is not deterministic",
+            ));
+        }
+        stage.fill(&site.values, 0);
+        stage.protect_inputs(&mutated)?;
+        stage.run_filled(1).map_err(|e| site.fail(&explain(&e)))?;
+    }
+    Ok(Passed::Ok("inputs unchanged, outputs wholly written, twice the same".to_string()))
+}
+
+fn guards(subject: &Subject, teller: &mut Teller) -> Finding {
+    for site in subject.sites(subject.dtype, teller)? {
+        for place in [Place::AtEnd, Place::AtStart] {
+            let (_, mut stage) = site.open(place, teller)?;
+            site.run(&mut stage, PLAIN, teller)?;
+            if let Some((name, before, behind)) = stage.strayed() {
+                let (n, end) = if before > 0 { (before, "before the start") } else { (behind, "beyond the end") };
+                return Err(site.fail(&format!("wrote up to {n} bytes {end} of {name}")));
+            }
+        }
+    }
+    Ok(Passed::Ok("nothing outside of tensors and workspace is touched".to_string()))
+}
+
+fn threads(subject: &Subject, teller: &mut Teller) -> Finding {
+    const THREADS: u64 = 4;
+    const AT_LEAST: Duration = Duration::from_millis(250);
+    for mut site in subject.sites(subject.dtype, teller)?.into_iter().take(4) {
+        let (shared, _) = site.open(Place::Amidst, teller)?;
+        let mut works = Vec::new();
+        for t in 0..THREADS {
+            site.values = site.case.values(10 + t);
+            let instance = if t < THREADS / 2 { shared.clone() } else { site.open(Place::Amidst, teller)?.0 };
+            let mut stage = Stage::new(&site.case, instance, None, Place::Amidst)?;
+            site.run(&mut stage, PLAIN, teller)?;
+            works.push((stage.output_bytes(), site.values.clone(), stage));
+        }
+        let until = Instant::now() + AT_LEAST;
+        let differ = std::thread::scope(|scope| {
+            let work = |(wanted, values, mut stage): (Vec<Vec<u8>>, Vec<Vec<u8>>, Stage)| {
+                scope.spawn(move || {
+                    while Instant::now() < until {
+                        if stage.run(&values, PLAIN).is_err() || stage.output_bytes() != wanted {
+                            return true;
+                        }
+                    }
+                    false
+                })
+            };
+            let all: Vec<_> = works.into_iter().map(work).collect();
+            all.into_iter().any(|t| t.join().unwrap_or(true))
+        });
+        if differ {
+            return Err(
+                site.fail("results of parallel calls differ from those of the same calls one by one: a data race")
+            );
+        }
+    }
+    Ok(Passed::Ok(format!("{THREADS} threads, one instance and several")))
+}
+
+/// Compares each gradient with central differences of the outputs' product with random numbers.
+fn gradient(subject: &Subject, teller: &mut Teller) -> Finding {
+    let Some(table) = &subject.table.backward else {
+        return Ok(Passed::Skipped("it has no backward kernel".to_string()));
+    };
+    let dtype = subject.dtype;
+    let params = cases(&subject.op, &subject.table, dtype)?;
+    if params.iter().any(|c| subject.op.is_loss(&c.params)) {
+        return Ok(Passed::Skipped("it is a loss: its gradient is not its output's".to_string()));
+    }
+    let (step, tolerance) = match dtype {
+        DType::F64 => (1e-4, 1e-5),
+        DType::F32 => (1e-2, 1e-2),
+        _ => return Ok(Passed::Skipped(format!("{dtype} is too coarse for differences"))),
+    };
+    for case in params {
+        let mut site =
+            Site { what: "forward".to_string(), kernel: subject.kernel.clone(), values: case.values(1), case };
+        let Some(backward) = subject.backward_site(&site, teller)? else { continue };
+        let (_, mut stage) = backward.open(Place::Amidst, teller)?;
+        backward.run(&mut stage, PLAIN, teller)?;
+        let found: Vec<_> = stage.output_bytes().iter().map(|b| decode(dtype, b)).collect();
+        let visible = subject.op.num_visible_outputs(&site.case.params);
+        let heads: Vec<_> = backward.values[..visible].iter().map(|b| decode(dtype, b)).collect();
+        let (_, mut stage) = site.open(Place::Amidst, teller)?;
+        let inputs = (0..subject.op.inputs(&site.case.params).len()).filter(|i| !table.no_gradient.contains(i));
+        for (g, i) in inputs.enumerate() {
+            if site.case.inputs[i].dtype != dtype {
+                continue;
+            }
+            let at = decode(dtype, &site.values[i]);
+            for k in (0..at.len()).take(24).chain(at.len().saturating_sub(1).max(24)..at.len()) {
+                let mut product = |x: f64| -> Result<f64, String> {
+                    let mut moved = at.clone();
+                    moved[k] = x;
+                    site.values[i] = encode(dtype, &moved);
+                    stage.run(&site.values, PLAIN).map_err(|e| explain(&e))?;
+                    let dot = |(o, v): (usize, &Vec<f64>)| {
+                        decode(dtype, stage.output(o)).iter().zip(v).map(|(a, b)| a * b).sum::<f64>()
+                    };
+                    Ok(heads.iter().enumerate().map(dot).sum())
+                };
+                // Near a kink a smaller step may still see one side only.
+                let (mut differs, mut wanted) = (true, 0.0);
+                for h in [step, step / 4.0, step / 16.0] {
+                    let slope = (product(at[k] + h)? - product(at[k] - h)?) / (2.0 * h);
+                    wanted = if h == step { slope } else { wanted };
+                    differs &= (slope - found[g][k]).abs() > tolerance * (1.0 + slope.abs());
+                }
+                site.values[i] = encode(dtype, &at);
+                if differs {
+                    return Err(backward.fail(&format!(
+                        "the gradient of element {k} of input {i} is {}, central differences of forward give {wanted}",
+                        found[g][k]
+                    )));
+                }
+            }
+        }
+    }
+    Ok(Passed::Ok(format!("as central differences, {dtype}")))
+}
+
+fn leaks(subject: &Subject, teller: &mut Teller) -> Finding {
+    const CALLS: usize = 200;
+    if heap_bytes().is_none() {
+        return Ok(Passed::Skipped("this system's allocator does not tell what is in use".to_string()));
+    }
+    for site in subject.sites(subject.dtype, teller)?.into_iter().take(4) {
+        let (_, mut stage) = site.open(Place::Amidst, teller)?;
+        let measure = |what: &str, body: &mut dyn FnMut() -> Result<(), String>| {
+            (0..CALLS).try_for_each(|_| body())?;
+            let mut least = usize::MAX;
+            for _ in 0..2 {
+                let before = heap_bytes().unwrap_or(0);
+                (0..CALLS).try_for_each(|_| body())?;
+                least = least.min(heap_bytes().unwrap_or(0).saturating_sub(before));
+            }
+            // An allocation takes 32 bytes at least.
+            if least >= CALLS * 16 {
+                return Err(site.fail(&format!("{CALLS} {what} leak {least} bytes, {} each", least / CALLS)));
+            }
+            Ok(())
+        };
+        measure("runs", &mut || stage.run_filled(1).map_err(|e| explain(&e)))?;
+        measure("instances", &mut || {
+            Instance::create(&site.kernel.table, &site.case).map(drop).map_err(|e| explain(&e))
+        })?;
+    }
+    Ok(Passed::Ok("neither runs nor instances keep memory".to_string()))
+}
