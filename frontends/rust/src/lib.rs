@@ -65,4 +65,7 @@ pub mod prelude {
 mod book {
     #[doc = include_str!("../../../docs/first-network.md")]
     struct FirstNetwork;
+
+    #[doc = include_str!("../../../docs/write-an-operator.md")]
+    struct WriteAnOperator;
 }

@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 use varflow::io::{Array, write_idx};
 use varflow::ops::Philox;
 
@@ -25,16 +27,20 @@ pub fn varflow(args: &[&str]) -> Command {
 }
 
 /// Waits for a child, at most a minute.
-pub fn finish(mut child: Child) -> Ran {
-    let until = Instant::now() + Duration::from_secs(60);
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > until {
-            child.kill().unwrap();
-            panic!("the command did not end within a minute");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+pub fn finish(child: Child) -> Ran {
+    finish_within(child, Duration::from_secs(60))
+}
+
+/// Waits for a child, at most so long. What it prints is read meanwhile.
+pub fn finish_within(child: Child, limit: Duration) -> Ran {
+    let id = child.id().to_string();
+    let (send, ended) = mpsc::channel();
+    thread::spawn(move || send.send(child.wait_with_output()));
+    let Ok(output) = ended.recv_timeout(limit) else {
+        Command::new("kill").args(["-9", &id]).status().unwrap();
+        panic!("the command did not end within {} s", limit.as_secs());
+    };
+    let Output { status, stdout, stderr } = output.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: status.code().expect("ended by a signal"), out: text(stdout), err: text(stderr) }
 }
