@@ -86,3 +86,8 @@ pub mod prelude {
         Params, Part, PartialShape, Pending, Reduction, Result, Shapes, UpdateRule, View, ViewMut,
     };
 }
+
+/// The book's page on plug-ins, so that its code runs as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/plugins.md")]
+struct Book;
