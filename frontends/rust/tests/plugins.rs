@@ -172,6 +172,34 @@ fn check_json(rt: &Runtime, net: &Symbol, data: &Shape) {
     assert!(bare.contains("\"act2\"") && bare.contains("nobody provides operator"), "{bare}");
 }
 
+/// A perceptron with an operator in C and one in Rust.
+fn network(classes: usize) -> Symbol {
+    let x = sym::fully_connected(sym::var("data")).num_hidden(16).name("fc1");
+    let x = sym::op("HardSigmoid").input(x).set("alpha", 0.5).name("act1");
+    let x = sym::op("Swish").input(sym::fully_connected(x).num_hidden(16).name("fc2")).name("act2");
+    let x = sym::fully_connected(x).num_hidden(classes).name("fc3");
+    sym::softmax_output(x).name("softmax").build()
+}
+
+/// Operators, iterator, reduction and optimizer, of which nothing is built in.
+#[test]
+fn plugins_of_all_kinds_train_a_network_at_once() {
+    within(300, || {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = vec![c_plugin(dir.path(), "hard_sigmoid"), c_plugin(dir.path(), "mean_reduction")];
+        files.extend(["swish", "synthetic_stream", "lion"].map(rust_plugin));
+        let rt = runtime_with(&files);
+        let kind = rt.registry.iterator("SyntheticStream").unwrap();
+        let settings = [("batch_size", "32"), ("num_batches", "20"), ("shape", "(12,)"), ("classes", "4")];
+        let settings: Attrs = settings.map(|(name, value)| (name.to_string(), value.to_string())).into();
+        let stream = kind.open(&rt.engine, &kind.schema().parse(&settings).unwrap(), Part::default()).unwrap();
+        let mut iter = Prefetch::new(&rt.engine, stream, 2);
+        let lion = Rule::new(&rt.registry, "lion", 0.01, &Attrs::new()).unwrap();
+        let (first, last) = train(&rt, &network(4), &mut iter, &lion, "mean", 120);
+        assert!(first > 1.0 && last < 0.3, "the loss goes from {first} to {last}");
+    });
+}
+
 #[test]
 fn operators_in_rust_and_c_and_a_reduction_in_c_train_two_replicas() {
     within(300, || {
@@ -180,11 +208,7 @@ fn operators_in_rust_and_c_and_a_reduction_in_c_train_two_replicas() {
         let rt = runtime_with(&[sigmoid, mean, rust_plugin("swish")]);
         // Loaded for good: the files may go.
         drop(dir);
-        let x = sym::fully_connected(sym::var("data")).num_hidden(16).name("fc1");
-        let x = sym::op("HardSigmoid").input(x).set("alpha", 0.5).name("act1");
-        let x = sym::op("Swish").input(sym::fully_connected(x).num_hidden(16).name("fc2")).name("act2");
-        let x = sym::fully_connected(x).num_hidden(support::CLASSES).name("fc3");
-        let net = sym::softmax_output(x).name("softmax").build();
+        let net = network(support::CLASSES);
         check_json(&rt, &net, &[16, support::FEATURES].into());
         let mut iter = support::batches(&rt, 192, 32, 5);
         let settings = Attrs::from([("momentum".to_string(), "0.9".to_string())]);
