@@ -23,6 +23,6 @@ mod tables;
 mod tensors;
 
 pub use call::Values;
-pub use dlpack::to_dlpack;
+pub use dlpack::{from_dlpack, to_dlpack};
 pub use library::Library;
 pub use tables::{BackwardTable, IteratorTable, KernelTable, OperatorTable, ReductionTable};

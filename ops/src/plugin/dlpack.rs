@@ -21,7 +21,7 @@ pub fn to_dlpack(dtype: DType) -> DLDataType {
 ///
 /// # Errors
 /// When there is none.
-pub(super) fn from_dlpack(dtype: DLDataType) -> Result<DType> {
+pub fn from_dlpack(dtype: DLDataType) -> Result<DType> {
     let DLDataType { code, bits, lanes } = dtype;
     let found = DType::ALL.into_iter().map(|d| (d, to_dlpack(d)));
     let mut found = found.filter(|(_, d)| (d.code, d.bits, d.lanes) == (code, bits, lanes));

@@ -2,12 +2,13 @@
 #![expect(unsafe_code, reason = "keeps standard output for the protocol")]
 
 use super::crash::report_faults;
-use super::operator;
 use super::protocol::{Block, Line, Title, Verdict};
+use super::{iterator, operator, reduction, update_rule};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use varflow::ops::plugin::Library;
 use varflow::{Error, Result, registry};
 
@@ -77,10 +78,14 @@ pub(crate) fn run(file: &Path, from: usize, failed: &[usize]) -> Result<()> {
         Ok(library) => library,
         Err(e) => return teller.line(&Line::Refused { message: e.to_string() }),
     };
+    let registry = Arc::new(registry);
     let mut checks = Vec::new();
     for table in library.operators() {
         checks.extend(operator::checks(&registry, table)?);
     }
+    checks.extend(library.iterators().iter().flat_map(iterator::checks));
+    checks.extend(library.reductions().iter().flat_map(reduction::checks));
+    checks.extend(library.update_rules().iter().flat_map(|rule| update_rule::checks(&registry, rule)));
     let titles: Vec<Title> = checks.iter().map(|c| c.title.clone()).collect();
     teller.line(&Line::Plan { plugin: title(&library), checks: titles.clone() })?;
     let mut failed = failed.to_vec();

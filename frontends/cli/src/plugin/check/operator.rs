@@ -4,6 +4,7 @@ use super::cases::{Case, cases, decode, encode};
 use super::child::{Check, Finding, Passed, Teller};
 use super::guarded::Place;
 use super::heap::in_use as heap_bytes;
+use super::node_gradient;
 use super::protocol::Title;
 use super::stage::{How, Instance, Stage, explain};
 use std::sync::Arc;
@@ -13,30 +14,43 @@ use varflow::ops::plugin::{KernelTable, OperatorTable};
 use varflow::ops::{DType, DeviceKind, Operator, Registry};
 
 /// How a plain run goes.
-const PLAIN: How = How { width: 1, poison: 0 };
+pub(crate) const PLAIN: How = How { width: 1, poison: 0 };
 
 /// The operator under check.
-struct Subject {
-    op: Arc<dyn Operator>,
+pub(crate) struct Subject {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) op: Arc<dyn Operator>,
     backward: Option<(Arc<dyn Operator>, KernelTable)>,
-    table: OperatorTable,
+    pub(crate) table: OperatorTable,
     kernel: KernelTable,
-    dtype: DType,
+    pub(crate) dtype: DType,
 }
 
 /// One kernel with a case and values to run it on.
-struct Site {
-    what: String,
-    kernel: KernelTable,
-    case: Case,
-    values: Vec<Vec<u8>>,
+pub(crate) struct Site {
+    pub(crate) what: String,
+    pub(crate) kernel: KernelTable,
+    pub(crate) case: Case,
+    pub(crate) values: Vec<Vec<u8>>,
+}
+
+/// What has kernels that are checked alike.
+pub(crate) trait Sites {
+    /// The dtype that most checks are made with.
+    fn dtype(&self) -> DType;
+
+    /// Its kernels, each with every case, of a dtype.
+    ///
+    /// # Errors
+    /// When there is no case, or the forward kernel fails.
+    fn sites(&self, dtype: DType, teller: &mut Teller) -> Result<Vec<Site>, String>;
 }
 
 /// The checks of an operator.
 ///
 /// # Errors
 /// When the registry does not know it.
-pub(crate) fn checks<'a>(registry: &Registry, table: &OperatorTable) -> Result<Vec<Check<'a>>> {
+pub(crate) fn checks<'a>(registry: &Arc<Registry>, table: &OperatorTable) -> Result<Vec<Check<'a>>> {
     let op = registry.operator(&table.name)?.clone();
     let on_cpu = |kernels: &[KernelTable]| kernels.iter().find(|k| k.device == DeviceKind::Cpu).cloned();
     let Some(kernel) = on_cpu(&table.kernels) else { return Ok(Vec::new()) };
@@ -50,19 +64,21 @@ pub(crate) fn checks<'a>(registry: &Registry, table: &OperatorTable) -> Result<V
     };
     let dtype = [DType::F64, DType::F32].into_iter().find(|d| serves(*d));
     let dtype = dtype.or(kernel.dtypes.as_ref().and_then(|d| d.first().copied())).unwrap_or(DType::F32);
-    let subject = Arc::new(Subject { op, backward, table: table.clone(), kernel, dtype });
+    let subject = Arc::new(Subject { registry: registry.clone(), op, backward, table: table.clone(), kernel, dtype });
     type Body = fn(&Subject, &mut Teller) -> Finding;
     const RUNS: &[&str] = &["inference"];
     const SOUND: &[&str] = &["inference", "access"];
-    let all: [(&str, &'static [&'static str], Body); 8] = [
+    let all: [(&str, &'static [&'static str], Body); 10] = [
         ("schema", &[], schema),
         ("inference", &[], inference),
         ("dtypes", RUNS, dtypes),
-        ("access", RUNS, access),
-        ("guard pages", RUNS, guards),
-        ("threads", SOUND, threads),
+        ("access", RUNS, |s, t| access(s, t)),
+        ("guard pages", RUNS, |s, t| guards(s, t)),
+        ("threads", SOUND, |s, t| threads(s, t)),
+        ("in place", SOUND, |s, t| in_place(s, t)),
         ("gradient", SOUND, gradient),
-        ("leaks", RUNS, leaks),
+        ("node gradient", SOUND, node_gradient::check),
+        ("leaks", RUNS, |s, t| leaks(s, t)),
     ];
     let check = |(name, needs, body): (&str, &'static [&'static str], Body)| {
         let subject = subject.clone();
@@ -72,8 +88,11 @@ pub(crate) fn checks<'a>(registry: &Registry, table: &OperatorTable) -> Result<V
     Ok(all.into_iter().map(check).collect())
 }
 
-impl Subject {
-    /// The forward and backward kernels, each with every case, of a dtype.
+impl Sites for Subject {
+    fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     fn sites(&self, dtype: DType, teller: &mut Teller) -> Result<Vec<Site>, String> {
         let mut sites = Vec::new();
         for case in cases(&self.op, &self.table, dtype)? {
@@ -86,7 +105,9 @@ impl Subject {
         }
         Ok(sites)
     }
+}
 
+impl Subject {
     fn backward_site(&self, site: &Site, teller: &mut Teller) -> Result<Option<Site>, String> {
         let (Some((op, kernel)), Some(table)) = (&self.backward, &self.table.backward) else { return Ok(None) };
         let (_, mut stage) = site.open(Place::Amidst, teller)?;
@@ -108,15 +129,15 @@ impl Subject {
 }
 
 impl Site {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.case.text(&self.what)
     }
 
-    fn fail(&self, what: &str) -> String {
+    pub(crate) fn fail(&self, what: &str) -> String {
         format!("{}: {what}", self.text())
     }
 
-    fn open(&self, place: Place, teller: &mut Teller) -> Result<(Arc<Instance>, Stage), String> {
+    pub(crate) fn open(&self, place: Place, teller: &mut Teller) -> Result<(Arc<Instance>, Stage), String> {
         teller.doing(self.text(), Vec::new())?;
         let made = Instance::create(&self.kernel.table, &self.case).map_err(|e| self.fail(&explain(&e)))?;
         let instance = Arc::new(made);
@@ -125,7 +146,7 @@ impl Site {
         Ok((instance, stage))
     }
 
-    fn run(&self, stage: &mut Stage, how: How, _teller: &mut Teller) -> Result<(), String> {
+    pub(crate) fn run(&self, stage: &mut Stage, how: How, _teller: &mut Teller) -> Result<(), String> {
         stage.run(&self.values, how).map_err(|e| self.fail(&explain(&e)))
     }
 
@@ -197,8 +218,8 @@ fn dtypes(subject: &Subject, teller: &mut Teller) -> Finding {
     Ok(Passed::Ok(names.join(", ")))
 }
 
-fn access(subject: &Subject, teller: &mut Teller) -> Finding {
-    let sites = subject.sites(subject.dtype, teller)?;
+pub(crate) fn access(subject: &dyn Sites, teller: &mut Teller) -> Finding {
+    let sites = subject.sites(subject.dtype(), teller)?;
     for site in &sites {
         let mutated = site.case.op.mutates(&site.case.params);
         let (_, mut stage) = site.open(Place::Amidst, teller)?;
@@ -227,8 +248,34 @@ fn access(subject: &Subject, teller: &mut Teller) -> Finding {
     Ok(Passed::Ok("inputs unchanged, outputs wholly written, twice the same".to_string()))
 }
 
-fn guards(subject: &Subject, teller: &mut Teller) -> Finding {
-    for site in subject.sites(subject.dtype, teller)? {
+/// Each declared in-place pair alone, against the same run with memory apart.
+fn in_place(subject: &dyn Sites, teller: &mut Teller) -> Finding {
+    let mut pairs = 0;
+    for site in subject.sites(subject.dtype(), teller)? {
+        let (instance, mut apart) = site.open(Place::Amidst, teller)?;
+        site.run(&mut apart, PLAIN, teller)?;
+        for (i, o) in site.case.op.inplace(&site.case.params) {
+            if site.case.inputs[i] != site.case.outputs[o] {
+                continue;
+            }
+            let mut stage = Stage::new(&site.case, instance.clone(), Some((i, o)), Place::Amidst)?;
+            teller.doing(format!("{}, output {o} in place of input {i}", site.text()), stage.blocks())?;
+            site.run(&mut stage, PLAIN, teller)?;
+            if stage.output_bytes() != apart.output_bytes() {
+                let text = format!("output {o} in the place of input {i} gives other results than apart from it");
+                return Err(site.fail(&text));
+            }
+            pairs += 1;
+        }
+    }
+    if pairs == 0 {
+        return Ok(Passed::Skipped("it declares no in-place pairs".to_string()));
+    }
+    Ok(Passed::Ok("the same bits as with memory apart".to_string()))
+}
+
+pub(crate) fn guards(subject: &dyn Sites, teller: &mut Teller) -> Finding {
+    for site in subject.sites(subject.dtype(), teller)? {
         for place in [Place::AtEnd, Place::AtStart] {
             let (_, mut stage) = site.open(place, teller)?;
             site.run(&mut stage, PLAIN, teller)?;
@@ -241,10 +288,10 @@ fn guards(subject: &Subject, teller: &mut Teller) -> Finding {
     Ok(Passed::Ok("nothing outside of tensors and workspace is touched".to_string()))
 }
 
-fn threads(subject: &Subject, teller: &mut Teller) -> Finding {
+pub(crate) fn threads(subject: &dyn Sites, teller: &mut Teller) -> Finding {
     const THREADS: u64 = 4;
     const AT_LEAST: Duration = Duration::from_millis(250);
-    for mut site in subject.sites(subject.dtype, teller)?.into_iter().take(4) {
+    for mut site in subject.sites(subject.dtype(), teller)?.into_iter().take(4) {
         let (shared, _) = site.open(Place::Amidst, teller)?;
         let mut works = Vec::new();
         for t in 0..THREADS {
@@ -340,12 +387,12 @@ fn gradient(subject: &Subject, teller: &mut Teller) -> Finding {
     Ok(Passed::Ok(format!("as central differences, {dtype}")))
 }
 
-fn leaks(subject: &Subject, teller: &mut Teller) -> Finding {
+pub(crate) fn leaks(subject: &dyn Sites, teller: &mut Teller) -> Finding {
     const CALLS: usize = 200;
     if heap_bytes().is_none() {
         return Ok(Passed::Skipped("this system's allocator does not tell what is in use".to_string()));
     }
-    for site in subject.sites(subject.dtype, teller)?.into_iter().take(4) {
+    for site in subject.sites(subject.dtype(), teller)?.into_iter().take(4) {
         let (_, mut stage) = site.open(Place::Amidst, teller)?;
         let measure = |what: &str, body: &mut dyn FnMut() -> Result<(), String>| {
             (0..CALLS).try_for_each(|_| body())?;

@@ -12,8 +12,8 @@ use varflow::ops::{Philox, TensorDesc};
 use varflow_abi::{self as abi, DLDevice, DLTensor, Message, Status, device, status};
 
 /// Shape and address of a tensor; the shape stays where the tensor looks for it.
-struct Views {
-    tensors: Vec<DLTensor>,
+pub(crate) struct Views {
+    pub(crate) tensors: Vec<DLTensor>,
     _shapes: Vec<Box<[i64]>>,
 }
 
@@ -21,7 +21,7 @@ struct Views {
 unsafe impl Send for Views {}
 
 impl Views {
-    fn new(descs: &[TensorDesc]) -> Views {
+    pub(crate) fn new(descs: &[TensorDesc]) -> Views {
         let dims = |d: &TensorDesc| d.shape.dims().iter().map(|n| *n as i64).collect::<Box<[i64]>>();
         let mut shapes: Vec<Box<[i64]>> = descs.iter().map(dims).collect();
         let tensor = |(desc, shape): (&TensorDesc, &mut Box<[i64]>)| DLTensor {
@@ -39,7 +39,10 @@ impl Views {
 }
 
 /// Calls a function that may say why it fails.
-fn call(function: impl FnOnce(*mut Message) -> Status) -> Result<(), (Status, String)> {
+///
+/// # Errors
+/// Its status and message.
+pub(crate) fn call(function: impl FnOnce(*mut Message) -> Status) -> Result<(), (Status, String)> {
     let mut text = [0_u8; 512];
     let mut message = Message { text: text.as_mut_ptr().cast(), capacity: text.len() };
     match function(&raw mut message) {
