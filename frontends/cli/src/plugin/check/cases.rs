@@ -114,7 +114,7 @@ pub(crate) fn cases(op: &Arc<dyn Operator>, table: &OperatorTable, dtype: DType)
         let names = op.inputs(&params);
         let given: Vec<_> =
             names.iter().map(|n| shapes.iter().find(|(name, _)| name == n).map(|(_, s)| s.clone())).collect();
-        let dims: &[&[usize]] = &[&[16], &[7], &[4, 16], &[3, 5], &[2, 3, 4], &[2, 3, 5, 7]];
+        let dims: &[&[usize]] = &[&[16], &[7], &[4, 16], &[3, 5], &[2, 3, 4], &[2, 3, 5, 7], &[0, 3]];
         let tried: Vec<Vec<Option<Shape>>> =
             if shapes.is_empty() { dims.iter().map(|d| vec![Some(Shape::new(d))]).collect() } else { vec![given] };
         for known in tried {

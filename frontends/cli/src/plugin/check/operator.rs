@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use varflow::Result;
 use varflow::ops::plugin::{KernelTable, OperatorTable};
-use varflow::ops::{DType, DeviceKind, Operator, Registry};
+use varflow::ops::{DType, DeviceKind, KernelCall, Operator, Registry, Shape};
 
 /// How a plain run goes.
 pub(crate) const PLAIN: How = How { width: 1, poison: 0 };
@@ -68,7 +68,7 @@ pub(crate) fn checks<'a>(registry: &Arc<Registry>, table: &OperatorTable) -> Res
     type Body = fn(&Subject, &mut Teller) -> Finding;
     const RUNS: &[&str] = &["inference"];
     const SOUND: &[&str] = &["inference", "access"];
-    let all: [(&str, &'static [&'static str], Body); 10] = [
+    let all: [(&str, &'static [&'static str], Body); 11] = [
         ("schema", &[], schema),
         ("inference", &[], inference),
         ("dtypes", RUNS, dtypes),
@@ -79,6 +79,7 @@ pub(crate) fn checks<'a>(registry: &Arc<Registry>, table: &OperatorTable) -> Res
         ("gradient", SOUND, gradient),
         ("node gradient", SOUND, node_gradient::check),
         ("leaks", RUNS, |s, t| leaks(s, t)),
+        ("errors", &[], errors),
     ];
     let check = |(name, needs, body): (&str, &'static [&'static str], Body)| {
         let subject = subject.clone();
@@ -385,6 +386,49 @@ fn gradient(subject: &Subject, teller: &mut Teller) -> Finding {
         }
     }
     Ok(Passed::Ok(format!("as central differences, {dtype}")))
+}
+
+/// What does not fit is refused with a message, and nothing dies of it.
+fn errors(subject: &Subject, teller: &mut Teller) -> Finding {
+    let op = &subject.op;
+    let mut refused = 0;
+    // Shapes that contradict each other may fit or not, but whoever refuses them says why.
+    for case in cases(op, &subject.table, subject.dtype)? {
+        for (odd, dims) in
+            (0..case.inputs.len()).flat_map(|i| [(i, &[][..]), (i, &[0][..]), (i, &[1, 1, 1, 1, 1, 1, 1][..])])
+        {
+            let known: Vec<Option<Shape>> = (0..case.inputs.len())
+                .map(|i| Some(if i == odd { Shape::new(dims) } else { case.inputs[i].shape.clone() }))
+                .collect();
+            teller.doing(
+                format!("infer_shape of {} with input {odd} of shape {}", op.name(), Shape::new(dims)),
+                Vec::new(),
+            )?;
+            let said = Case::infer(op, &case.params, &known, subject.dtype);
+            refused += usize::from(said.is_err());
+            if said.is_err_and(|e| e.contains("it gave no message")) {
+                let shape = Shape::new(dims);
+                return Err(format!("{} refuses input {odd} of shape {shape} without a message", op.name()));
+            }
+        }
+    }
+    let claimed = subject.kernel.dtypes.clone().unwrap_or(DType::ALL.to_vec());
+    if let Some(dtype) = DType::ALL.into_iter().find(|d| !claimed.contains(d)) {
+        let uses = cases(op, &subject.table, subject.dtype)?;
+        let Some(Ok(case)) = uses.first().map(|case| {
+            let shapes: Vec<_> = case.inputs.iter().map(|d| Some(d.shape.clone())).collect();
+            Case::infer(op, &case.params, &shapes, dtype)
+        }) else {
+            return Ok(Passed::Ok(format!("{refused} contradictions are refused with a message")));
+        };
+        let wanted = vec![true; case.outputs.len()];
+        let (params, inputs, outputs) = (&case.params, &case.inputs[..], &case.outputs[..]);
+        let call = KernelCall { op: &**op, node: "checked", params, inputs, outputs, wanted: &wanted, is_train: true };
+        if subject.registry.kernel(DeviceKind::Cpu, &call).is_ok() {
+            return Err(format!("{} takes {dtype}, which it does not claim", op.name()));
+        }
+    }
+    Ok(Passed::Ok(format!("{refused} contradictions are refused with a message")))
 }
 
 pub(crate) fn leaks(subject: &dyn Sites, teller: &mut Teller) -> Finding {
