@@ -1,4 +1,5 @@
-//! Table `plugin`: what a call into a plug-in costs beside the same kernel built in, and what it costs to load one.
+//! Table `plugin`: what a call into a plug-in costs beside the same kernel built in, what it costs to load one, to write one and to
+//! check one.
 //!
 //! The plug-in is the example `hard_sigmoid.c`. Its counterpart is the same operator with a kernel in Rust that does the same.
 
@@ -23,9 +24,14 @@ use varflow::ops::{
 const CALL_NS: f64 = 100.0;
 /// The most milliseconds that loading and installing may take.
 const LOAD_MS: f64 = 5.0;
+/// The most seconds that the check of an operator may take.
+const CHECK_S: f64 = 10.0;
+/// The most lines of an operator with its gradient, in Rust and in C.
+const LINES: [f64; 2] = [40.0, 80.0];
 /// Calls of a measurement.
 const CALLS: usize = 100_000;
 const SOURCE: &str = include_str!("../../ops/abi/examples/hard_sigmoid.c");
+const RUST_SOURCE: &str = include_str!("../../ops/sdk/examples/swish.rs");
 const HEADER: &str = include_str!("../../ops/abi/include/varflow_plugin.h");
 
 /// `varflow-bench plugin`.
@@ -60,11 +66,20 @@ pub fn run(args: &Args) -> Result<()> {
     let rounds =
         Rounds { reps: args.common.reps, settings: &[Setting::Free], limit: Duration::from_secs(120), digest: Ok };
     rounds.run("plugin", &turns, &mut results)?;
-    report::finish(&args.common, "plugin", &results, &verdicts(&results.rows), &[])
+    let has_check = results.rows.iter().any(|r| r.unit == "s");
+    let missing = (!has_check).then(|| "plugin check: build it with cargo build --release -p varflow-cli".to_string());
+    let missing: Vec<String> = missing.into_iter().collect();
+    report::finish(&args.common, "plugin", &results, &verdicts(&results.rows), &missing)
 }
 
 fn verdicts(rows: &[Row]) -> Vec<Verdict> {
-    let limits = [("call overhead", CALL_NS), ("load and install", LOAD_MS)];
+    let limits = [
+        ("call overhead", CALL_NS),
+        ("load and install", LOAD_MS),
+        ("check of an operator", CHECK_S),
+        ("operator in Rust", LINES[0]),
+        ("operator in C", LINES[1]),
+    ];
     let verdict = |(workload, limit): (&str, f64)| {
         let row = rows.iter().find(|r| r.workload == workload)?;
         let what = format!("{workload}, {}, over what is allowed", row.unit);
@@ -97,6 +112,11 @@ fn compiled() -> Result<PathBuf> {
 /// A plug-in that cannot be loaded, or computes something else than the kernel beside it.
 pub fn subject(args: &SubjectArgs) -> Result<()> {
     emit("load and install", "ms", load_ms(&args.file)?);
+    emit("operator in Rust", "lines", RUST_SOURCE.lines().count() as f64);
+    emit("operator in C", "lines", SOURCE.lines().count() as f64);
+    if let Some(seconds) = check_s(&args.file)? {
+        emit("check of an operator", "s", seconds);
+    }
     let plugin = Side::new(|registry| registry.load(&args.file).map(drop))?;
     let built_in = Side::new(|registry| {
         registry.load(&args.file)?;
@@ -151,6 +171,21 @@ fn load_ms(file: &Path) -> Result<f64> {
         drop(library);
     }
     Ok(median(&times))
+}
+
+/// How long `varflow plugin check` takes, if that program lies beside this one.
+fn check_s(file: &Path) -> Result<Option<f64>> {
+    let program = env::current_exe()?.with_file_name("varflow");
+    if !program.is_file() {
+        return Ok(None);
+    }
+    let start = Instant::now();
+    let output = Command::new(program).args(["plugin", "check"]).arg(file).output()?;
+    let seconds = start.elapsed().as_secs_f64();
+    match output.status.success() {
+        true => Ok(Some(seconds)),
+        false => Err(format!("plugin check: {}", String::from_utf8_lossy(&output.stdout)).into()),
+    }
 }
 
 /// The operator bound to one element, so that a run is nothing but the call.
