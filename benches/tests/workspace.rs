@@ -11,7 +11,9 @@ fn root() -> PathBuf {
 /// Each crate, and the varflow crates that it may use. `docs/ARCHITECTURE.md` says why.
 const EDGES: &[(&str, &[&str])] = &[
     ("engine", &[]),
-    ("ops", &["varflow-engine"]),
+    ("ops", &["varflow-abi", "varflow-engine"]),
+    ("ops/abi", &[]),
+    ("ops/sdk", &["varflow-abi"]),
     ("ops-cpu", &["varflow-engine", "varflow-ops"]),
     ("ops-cuda", &["varflow-engine", "varflow-ops"]),
     ("io", &["varflow-engine", "varflow-ops"]),
@@ -20,7 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "frontends/rust",
         &["varflow-engine", "varflow-ops", "varflow-cpu", "varflow-cuda", "varflow-io", "varflow-symbol"],
     ),
-    ("frontends/cli", &["varflow"]),
+    ("frontends/cli", &["varflow", "varflow-abi", "varflow-sdk"]),
     ("benches", &["varflow"]),
 ];
 
