@@ -120,7 +120,7 @@ impl<T: ?Sized> Shelf<T> {
             } else {
                 format!("wanted one of {}", known.join(", "))
             };
-            Error::Registry(format!("nobody provides {what} \"{name}\": {known}"))
+            Error::Registry(format!("nobody provides {what} \"{name}\": {known}, or a plug-in that brings it"))
         })
     }
 
@@ -272,8 +272,14 @@ impl Registry {
         self.meaning(name).map(|s| &s.value).ok_or_else(|| {
             let mut near: Vec<_> = self.operators.keys().filter(|n| !n.starts_with('_')).collect();
             near.sort_by_key(|n| distance(&n.to_lowercase(), &name.to_lowercase()));
-            let near: Vec<_> = near.into_iter().take(3).map(String::as_str).collect();
-            Error::Registry(format!("nobody provides operator \"{name}\"; the nearest names are {}", near.join(", ")))
+            // Names that have little in common with it would lead astray.
+            let close = |n: &&String| distance(&n.to_lowercase(), &name.to_lowercase()) <= (name.len() / 3).max(1);
+            let near: Vec<_> = near.into_iter().filter(close).take(3).map(String::as_str).collect();
+            let near = match near[..] {
+                [] => "if a plug-in brings it, load that with --plugin FILE or VARFLOW_PLUGIN_PATH".to_string(),
+                _ => format!("the nearest names are {}", near.join(", ")),
+            };
+            Error::Registry(format!("nobody provides operator \"{name}\"; {near}"))
         })
     }
 

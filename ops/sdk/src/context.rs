@@ -23,6 +23,8 @@ pub struct Context<'a> {
     is_train: bool,
     /// Which outputs and mutated inputs were given out, as bits, and whether the workspace was.
     given: [Cell<u64>; 3],
+    /// Whether a method of a view is at work.
+    busy: Cell<bool>,
     marker: PhantomData<*const ()>,
 }
 
@@ -34,7 +36,7 @@ impl<'a> Context<'a> {
         let run = unsafe { varflow_abi::read(run) }
             .map_err(|size| Error::new(format!("the host's vf_run has {size} bytes, which is none")))?;
         let given = [const { Cell::new(0) }; 3];
-        Ok(Context { run, mutated, is_train, given, marker: PhantomData })
+        Ok(Context { run, mutated, is_train, given, busy: Cell::new(false), marker: PhantomData })
     }
 
     /// Number of inputs, auxiliary states included.
@@ -141,14 +143,18 @@ impl<'a> Context<'a> {
     }
 
     /// The scratch memory that [`prepare`](crate::Operator::prepare) asked for, as elements of `T`. Its contents are arbitrary.
+    /// Empty if it asked for none.
     ///
     /// # Errors
-    /// When none was asked for, or it was given out before.
+    /// When it was given out before.
     #[expect(clippy::mut_from_ref, reason = "given out once")]
     pub fn workspace<T: Element>(&self) -> Result<&mut [T]> {
         let Run { workspace, workspace_bytes, .. } = self.run;
-        if workspace.is_null() || !(workspace as usize).is_multiple_of(align_of::<T>()) {
-            return Err(Error::new("there is no workspace: prepare() says how many bytes are wanted"));
+        if workspace.is_null() {
+            return Ok(&mut []);
+        }
+        if !(workspace as usize).is_multiple_of(align_of::<T>()) {
+            return Err(Error::new(format!("the host's workspace at {workspace:p} is not aligned to 64 bytes")));
         }
         self.give(2, 0, "workspace")?;
         // SAFETY: the host gives it to this run alone, with so many bytes; it is given out once; all bits are values of `T`.
@@ -166,6 +172,23 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn width(&self) -> usize {
         self.run.width.max(1)
+    }
+
+    /// Runs the work of one view. Views of one run may share memory, so no other's is done meanwhile.
+    ///
+    /// # Panics
+    /// When it is called in a closure that such a method calls.
+    pub(crate) fn alone(&self, work: impl FnOnce()) {
+        /// Says that the work is done, also if it panicked.
+        struct Done<'a>(&'a Cell<bool>);
+        impl Drop for Done<'_> {
+            fn drop(&mut self) {
+                self.0.set(false);
+            }
+        }
+        assert!(!self.busy.replace(true), "a view is used in a closure that a method of another view calls");
+        let _done = Done(&self.busy);
+        work();
     }
 
     /// Calls `body(i)` for every `i < n`, on idle workers too. How work is cut into `n` pieces must not depend on

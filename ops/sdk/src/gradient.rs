@@ -4,6 +4,7 @@
 use crate::boundary::{self, c_text};
 use crate::context::list;
 use crate::{Error, Result};
+use std::marker::PhantomData;
 use varflow_abi::{Message, status};
 
 /// The gradient of an operator.
@@ -104,6 +105,8 @@ pub struct Graph<'a> {
     inputs: &'a [varflow_abi::Entry],
     outputs: &'a [varflow_abi::Entry],
     out_grads: &'a [varflow_abi::Entry],
+    /// It stays in the thread that it was given to, as the host's graph does.
+    marker: PhantomData<*const ()>,
 }
 
 impl Graph<'_> {
@@ -121,7 +124,7 @@ impl Graph<'_> {
                 list(table.out_grads, table.num_outputs),
             )
         };
-        Ok(Graph { table, inputs, outputs, out_grads })
+        Ok(Graph { table, inputs, outputs, out_grads, marker: PhantomData })
     }
 
     /// The forward node's name.

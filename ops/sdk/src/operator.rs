@@ -129,7 +129,8 @@ pub trait Operator: Sized + Send + Sync + 'static {
         Ok(0)
     }
 
-    /// Computes the gradients of its inputs, where [`GRADIENT`](Self::GRADIENT) is a kernel: see [`Gradient::kernel`].
+    /// Computes the gradients of its inputs, where [`GRADIENT`](Self::GRADIENT) is a kernel: see [`Gradient::kernel`]. Where it has
+    /// several, some may not be [wanted](Context::is_wanted), as is that of data in training.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

@@ -105,7 +105,10 @@ pub(crate) unsafe fn start(context: Context<'static>, done: Completion, begin: i
     let mut stage = lock(&stage);
     match (panic, &*stage) {
         // The run is not completed and never will be: so says the status.
-        (Some(message), Stage::Unwound) => Err(Error::panicked(message)),
+        (message, Stage::Unwound) => {
+            let message = message.unwrap_or("this run was dropped in a panic that the plug-in caught".to_string());
+            Err(Error::panicked(message))
+        }
         (message, _) => {
             *stage = Stage::Left(message);
             Ok(status::OK)

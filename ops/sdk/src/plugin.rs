@@ -110,8 +110,8 @@ pub unsafe fn entry(
     table: &OnceLock<Option<&'static varflow_abi::Plugin>>,
     build: fn() -> Plugin,
 ) -> *const varflow_abi::Plugin {
-    // SAFETY: by the contract; the version comes first.
-    let version = unsafe { host.as_ref() }.map_or(0, |host| host.abi_version);
+    // SAFETY: by the contract; no reference to the whole, of which an older host may have less.
+    let version = if host.is_null() { 0 } else { unsafe { (*host).abi_version } };
     if version < OLDEST {
         return std::ptr::null();
     }

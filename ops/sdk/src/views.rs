@@ -4,8 +4,9 @@
 //! An input may lie at the same address as an output, so neither a `&[T]` of the one nor a `&mut [T]` of the other may exist
 //! while the other is reached. Elementwise methods read and write through addresses, one element at a time, each index by one
 //! thread: same index, same bytes (checked), so a value is read before it is overwritten and never by another thread.
-//! Slices are handed out only of what overlaps nothing. Views are neither `Send` nor `Sync`: a closure that runs in parallel
-//! cannot hold one, so while a method of one view is at work no other view's is.
+//! Slices are handed out only of what overlaps nothing. Views are neither `Send` nor `Sync`, so all are used in the run's own
+//! thread; and a method that is called there while another's closure runs, as views in a thread-local may be, panics
+//! ([`Context::alone`]). So while a method of one view is at work no other view's is.
 #![expect(unsafe_code, reason = "reads and writes through addresses")]
 
 use crate::tensor::{Tensor, overlap};
@@ -225,7 +226,7 @@ impl<'a, T: Element> ViewMut<'a, T> {
 
     fn pieces(&mut self, grain: usize, body: impl Fn(Range<usize>) + Sync) {
         let (len, grain) = (self.tensor.len, grain.max(1));
-        self.ctx.parallel_for(len.div_ceil(grain), |p| body(p * grain..len.min((p + 1) * grain)));
+        self.ctx.alone(|| self.ctx.parallel_for(len.div_ceil(grain), |p| body(p * grain..len.min((p + 1) * grain))));
     }
 }
 

@@ -1,5 +1,8 @@
 //! The tables that the SDK makes, called as a host calls them.
-#![allow(clippy::undocumented_unsafe_blocks, reason = "calls of this crate's own tables, as the header has hosts make them")]
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "calls of this crate's own tables, as the header has hosts make them"
+)]
 #![allow(clippy::unwrap_used, unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_void};

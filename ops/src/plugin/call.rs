@@ -64,6 +64,7 @@ pub(super) fn error(status: Status, message: &str) -> Error {
         status::BAD_PARAM => Error::Param(message.to_string()),
         status::BAD_DATA => Error::Data(message.to_string()),
         status::ERROR => Error::Plugin(message.to_string()),
+        status::END => Error::Plugin("returned VF_END, which only the next of an iterator may".to_string()),
         status::UNSUPPORTED => Error::Plugin(format!("is not supported: {message}")),
         status::PANICKED => Error::Plugin(format!("panicked: {message}")),
         other => {

@@ -8,19 +8,43 @@ use super::tables::KernelTable;
 use super::tensors::Tensors;
 use crate::async_run::AsyncRun;
 use crate::kernel::{Kernel, KernelCall, KernelCtx, KernelFactory};
+use crate::operator::Operator;
 use crate::{Error, Result};
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
 use varflow_abi as abi;
 
-/// Makes instances of the kernel. `what` is the operator as errors say it: `operator Swish`.
-pub(super) fn factory(source: Arc<Source>, what: String, kernel: KernelTable) -> KernelFactory {
+/// What no machine has: so much is a mistake, and sums of such sizes would overflow.
+const MOST_WORKSPACE_BYTES: usize = 1 << 46;
+
+/// Makes instances of the kernel, which was written for the operator `of`. `what` is that as errors say it: `operator Swish`.
+pub(super) fn factory(source: Arc<Source>, of: Arc<dyn Operator>, what: String, kernel: KernelTable) -> KernelFactory {
     Arc::new(move |call| {
+        check_meaning(&*of, call).map_err(|e| e.at(source.to_string()))?;
         let place = Place { source: source.clone(), what: format!("{what} \"{}\"", call.node) };
         let kernel = Instance::new(&kernel, call, place.clone());
         Ok(Box::new(kernel.map_err(|e| e.at(place.source.to_string()))?))
     })
+}
+
+/// Of two operators of one name the preferred one counts, and it need not come from who brought the kernel: the kernel then
+/// reads parameters and writes inputs that the operator in use does not have.
+fn check_meaning(own: &dyn Operator, call: &KernelCall<'_>) -> Result<()> {
+    let (op, params) = (call.op, call.params);
+    let differs = if own.schema() != op.schema() {
+        "other parameters"
+    } else if (own.inputs(params).len() + own.auxiliaries(params).len(), own.outputs(params).len())
+        != (call.inputs.len(), call.outputs.len())
+    {
+        "other inputs or outputs"
+    } else if own.mutates(params) != op.mutates(params) || own.inplace(params) != op.inplace(params) {
+        "other inputs that it changes, or other in-place pairs"
+    } else {
+        return Ok(());
+    };
+    let name = op.name();
+    Err(Error::Contract(format!("its kernel of {name} is for an operator with {differs} than the {name} in use has")))
 }
 
 /// A kernel that is made for one use of its operator.
@@ -67,7 +91,13 @@ impl Instance {
         with_call(of, &self.tensors, |about| {
             // SAFETY: a function of the table, called as the header says.
             call(|message| unsafe { create(self.table.context, about, instance, bytes, message) })
-        })?
+        })??;
+        if self.workspace_bytes > MOST_WORKSPACE_BYTES {
+            let bytes = self.workspace_bytes;
+            let text = format!("wants a workspace of {bytes} bytes, wanted at most {MOST_WORKSPACE_BYTES}");
+            return Err(Error::Plugin(text));
+        }
+        Ok(())
     }
 
     /// The function may use all of the workspace that it asked for.

@@ -130,9 +130,11 @@ impl PluginOperator {
         call(|message| unsafe { function(self.table.table.context, values.as_ptr(), &raw mut told, message) })?;
         for (i, shape) in inputs.iter().enumerate() {
             shapes.set_input(i, from_abi(shape).map_err(|e| e.at(format!("input {i}")))?, WHY)?;
+            check_size(shapes.input(i)).map_err(|e| e.at(format!("input {i}")))?;
         }
         for (o, shape) in outputs.iter().enumerate() {
             shapes.set_output(o, from_abi(shape).map_err(|e| e.at(format!("output {o}")))?, WHY)?;
+            check_size(shapes.output(o)).map_err(|e| e.at(format!("output {o}")))?;
         }
         Ok(())
     }
@@ -199,15 +201,18 @@ fn from_abi(shape: &abi::Shape) -> Result<PartialShape> {
             Error::Plugin(format!("its rule says that an axis has {d} elements, wanted -1 for unknown, or 0 and more"))
         }),
     });
-    let shape = PartialShape::new(dims.collect::<Result<Vec<_>>>()?);
-    // Shapes that are known are multiplied out without further checks.
+    Ok(PartialShape::new(dims.collect::<Result<Vec<_>>>()?))
+}
+
+/// Shapes that are known are multiplied out without further checks.
+fn check_size(shape: &PartialShape) -> Result<()> {
     let is_too_large = |s: crate::Shape| s.checked_len().and_then(|n| n.checked_mul(LARGEST_BYTES)).is_none();
     if shape.known().is_some_and(is_too_large) {
         return Err(Error::Plugin(format!(
             "its rule says that the shape is {shape}, which is too large for any tensor"
         )));
     }
-    Ok(shape)
+    Ok(())
 }
 
 impl Operator for PluginOperator {

@@ -2,9 +2,10 @@
 
 use super::iterator::PluginIteratorKind;
 use super::kernel::factory;
-use super::library::Library;
+use super::library::{Library, Source};
 use super::operator::PluginOperator;
 use super::reduction::PluginReduction;
+use super::tables::KernelTable;
 use crate::operator::Operator;
 use crate::registry::Provider;
 use std::sync::Arc;
@@ -20,19 +21,10 @@ impl Library {
         for table in self.operators() {
             let operator = Arc::new(PluginOperator::new(source.clone(), table.clone()));
             let what = format!("operator {}", table.name);
-            let kernels = table.kernels.iter();
-            provider.kernels.extend(
-                kernels.map(|k| (table.name.clone(), k.device, factory(source.clone(), what.clone(), k.clone()))),
-            );
             if let (Some(backward), Some(table)) = (operator.backward(), &table.backward) {
-                let what = format!("the gradient of {what}");
-                let (name, kernels) = (backward.name().to_string(), table.kernels.iter());
-                provider.kernels.extend(
-                    kernels.map(|k| (name.clone(), k.device, factory(source.clone(), what.clone(), k.clone()))),
-                );
-                provider.operators.push(Arc::new(backward));
+                add(&mut provider, source, Arc::new(backward), &format!("the gradient of {what}"), &table.kernels);
             }
-            provider.operators.push(operator);
+            add(&mut provider, source, operator, &what, &table.kernels);
         }
         for table in self.iterators() {
             provider.iterators.push(Arc::new(PluginIteratorKind::new(source.clone(), table.clone())));
@@ -43,4 +35,13 @@ impl Library {
         provider.update_rules.extend(self.update_rules().iter().cloned().map(Arc::new));
         provider
     }
+}
+
+/// Adds an operator and its kernels.
+fn add(provider: &mut Provider, source: &Arc<Source>, op: Arc<dyn Operator>, what: &str, kernels: &[KernelTable]) {
+    for kernel in kernels {
+        let factory = factory(source.clone(), op.clone(), what.to_string(), kernel.clone());
+        provider.kernels.push((op.name().to_string(), kernel.device, factory));
+    }
+    provider.operators.push(op);
 }

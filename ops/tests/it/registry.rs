@@ -139,12 +139,9 @@ fn operators_of_higher_preference_replace() {
 #[test]
 fn unknown_names_get_near_ones() {
     let text = builtin().operator("Convolutoin").unwrap_err().to_string();
-    assert!(
-        text.starts_with("nobody provides operator \"Convolutoin\"; the nearest names are Convolution, "),
-        "{text}"
-    );
+    assert!(text.starts_with("nobody provides operator \"Convolutoin\"; the nearest names are Convolution"), "{text}");
     let text = builtin().operator("fullyconnected").unwrap_err().to_string();
-    assert!(text.contains("nearest names are FullyConnected, "), "{text}");
+    assert!(text.contains("nearest names are FullyConnected"), "{text}");
     assert!(Registry::new().operator("a").is_err());
 }
 

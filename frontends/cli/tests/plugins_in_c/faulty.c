@@ -1,4 +1,5 @@
 /* The operator Affine, output = 2 * data + 1, with its gradient; compiled with -DFAULT=n, with one fault of many. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "varflow_plugin.h"
@@ -8,7 +9,7 @@
 #endif
 enum {
   NONE, WRONG_GRADIENT, WRONG_SHAPE, WRITES_INPUT, UNWRITTEN, OUT_OF_BOUNDS, RACE, PANIC, ABORT, LEAK, FALSE_DTYPE,
-  READS_OUTPUT, NOT_IN_PLACE, UNDERRUN, HANG, NULL_READ, LEAKS_INSTANCE, NO_DOC, EXITS
+  READS_OUTPUT, NOT_IN_PLACE, UNDERRUN, HANG, NULL_READ, LEAKS_INSTANCE, NO_DOC, EXITS, NAN_GRADIENT
 };
 
 static int64_t length(const DLTensor *t) {
@@ -63,7 +64,7 @@ static vf_status backward(void *context, void *instance, const vf_run *run, vf_m
   const float *g = run->inputs[0].data;
   float *dx = run->outputs[0].data;
   (void)context, (void)instance, (void)message;
-  for (int64_t i = 0, n = length(run->inputs); i < n; i++) dx[i] = (FAULT == WRONG_GRADIENT ? 3 : 2) * g[i];
+  for (int64_t i = 0, n = length(run->inputs); i < n; i++) dx[i] = FAULT == NAN_GRADIENT ? NAN : (FAULT == WRONG_GRADIENT ? 3 : 2) * g[i];
   return VF_OK;
 }
 

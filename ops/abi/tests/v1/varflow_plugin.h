@@ -6,7 +6,9 @@
  * Growth. Every table begins with its size as the one who filled it in knows it (vf_plugin: after its version). New fields come at
  * the end only, and each says since which version it is there; a field that lies beyond the size counts as zero, which for every
  * field that was added means "as before". Structures without a size never change. So a plug-in built with an older header works
- * with a newer host, and one built with a newer header with an older host that it still accepts (abi_oldest).
+ * with a newer host, and one built with a newer header with an older host that it still accepts (abi_oldest). The same holds for what
+ * the host hands out: VF_HAS tells whether a structure reaches as far as a field that is newer than abi_oldest. Where the
+ * host's structure is to be filled in (vf_names, vf_provided, vf_batch), set single fields; never assign the whole, nor its size.
  *
  * Lifetime. A plug-in is never unloaded. Its tables, and all that they point to, stay as they are for the rest of the process,
  * unless said otherwise. What the host hands to a function may be used until that function returns, unless said otherwise.
@@ -39,8 +41,12 @@ extern "C" {
 #define VF_EXPORT __attribute__((visibility("default")))
 #endif
 
+/* Whether the structure that p points to has a field: it may be shorter, and end before it. */
+#define VF_HAS(p, field) ((const char *)&(p)->field + sizeof((p)->field) <= (const char *)(p) + (p)->struct_size)
+
 /* ---- Tensors: DLPack's, as in dlpack.h (https://dmlc.github.io/dlpack) -------------------------------------------------- */
 
+/* Who uses dlpack.h too includes it before this header. */
 #ifndef DLPACK_DLPACK_H_
 /* Device types. */
 enum { kDLCPU = 1, kDLCUDA = 2 };
@@ -108,9 +114,9 @@ typedef struct {
   const char *name;
   const char *doc;           /* what it means, with units */
   const char *default_value; /* NULL: must be given. "None": need not be given, and has kind VF_NONE then. */
-  int64_t int_min;           /* VF_INT: the least and the greatest value */
+  int64_t int_min;           /* VF_INT: the least and the greatest value; INT64_MIN and INT64_MAX allow all, two zeros 0 only */
   int64_t int_max;
-  double float_min;          /* VF_FLOAT: the same */
+  double float_min;          /* VF_FLOAT: the same; -DBL_MAX and DBL_MAX allow all */
   double float_max;
   const char *const *choices; /* VF_CHOICE: the words */
 } vf_param;
@@ -138,7 +144,7 @@ typedef struct {
 } vf_shape;
 
 /* The shapes of inputs (auxiliary states last) and outputs. A rule writes what follows into those that are unknown, in either
- * direction, and need not look for contradictions: the host compares with what it knew. */
+ * direction, and need not look for contradictions: the host compares with what it knew. It is called until nothing is news. */
 typedef struct {
   uint32_t struct_size;
   uint32_t reserved;
@@ -183,13 +189,14 @@ typedef struct {
   size_t num_outputs;
   const DLTensor *inputs;
   const DLTensor *outputs; /* data NULL: not wanted */
-  void *workspace;         /* of the bytes that create asked for; NULL if none; its contents are lost between runs */
+  void *workspace;         /* of the bytes that create asked for; NULL if none, else aligned to 64 bytes; its contents are lost between runs */
   size_t workspace_bytes;
   void *stream;            /* kDLCUDA: the CUDA stream to launch on, a CUstream; else NULL */
   void *host;              /* the first argument of the functions below */
   size_t width;            /* how many threads parallel_for may use */
   /* Calls body(closure, i) for every i < n, on idle workers too, and returns when all are done. How work is cut into n pieces
-   * must not depend on width, or results would. */
+   * must not depend on width, or results would. To be called from the function that was handed the run; in asynchronous runs, and
+   * inside a body, all i are called where it is called. */
   void (*parallel_for)(void *host, size_t n, void (*body)(void *closure, size_t i), void *closure);
   /* Writes the numbers first .. first + n - 1 of the stream of random 32-bit numbers that belongs to this node at this step. The
    * same numbers at every call, from every thread. */
@@ -197,7 +204,9 @@ typedef struct {
 } vf_run;
 
 /* To be called once, from any thread, when asynchronous work is done, or has failed: then with a message. It may be called
- * before the function that was handed it returns. What that function was handed as vf_run stays until then. */
+ * before the function that was handed it returns. vf_run and all that it leads to, and a key, stay until it is called, and not after,
+ * not even in that function. The call may run what waits for the tensors, and destroy the instance, in this thread before it
+ * returns: hold no lock that they need. */
 typedef struct {
   void *token;
   void (*complete)(void *token, vf_status status, const char *message);
@@ -213,7 +222,7 @@ typedef struct {
   /* Makes an instance for one use; NULL: instance is NULL and there is no workspace. Runs of one instance may overlap, so what
    * they change in it is theirs to guard. */
   vf_status (*create)(void *context, const vf_call *call, void **instance, size_t *workspace_bytes, vf_message *message);
-  void (*destroy)(void *context, void *instance); /* NULL: nothing to do */
+  void (*destroy)(void *context, void *instance); /* NULL: nothing to do; not called where create failed */
   /* Computes all wanted outputs before it returns. */
   vf_status (*run)(void *context, void *instance, const vf_run *run, vf_message *message);
   /* If set it is called instead of run: starts the work, and completes done later. If it returns anything but VF_OK it must not
@@ -235,7 +244,7 @@ typedef struct {
   uint32_t output;
 } vf_pair;
 
-/* Names that depend on parameters: the table's at first. Lists stay as they are for the rest of the process. */
+/* Names that depend on parameters, and on nothing else: the table's at first. Lists stay as they are for the rest of the process. */
 typedef struct {
   uint32_t struct_size;
   uint32_t reserved;
@@ -363,7 +372,8 @@ typedef struct {
   void (*append)(void *host, const uint8_t *bytes, size_t num_bytes);
 } vf_sink;
 
-/* A stream of batches in epochs. */
+/* A stream of batches in epochs. create leaves it at the start of epoch 0. All fields have one number of samples. next writes every
+ * element of every tensor; after the last batch it says VF_END until a reset. */
 typedef struct {
   uint32_t struct_size;
   uint32_t flags; /* 0 */
@@ -394,7 +404,7 @@ typedef struct {
   const char *doc;
   void *context;
   /* Calls whose keys have the same ordering key run one after another, in the order in which they were pushed, which is the same
-   * on all machines: for transports that match messages by their order. NULL: only calls for one key do. */
+   * on all machines: for transports that match messages by their order. The same for a key every time. NULL: only calls for one key do. */
   uint64_t (*ordering_key)(void *context, const char *key);
   /* Inputs: many, one at least. Output: one, their sum, or whatever this reduction means. */
   vf_status (*reduce)(void *context, const char *key, const vf_run *run, vf_message *message);

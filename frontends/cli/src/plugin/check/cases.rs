@@ -86,15 +86,38 @@ impl Case {
 
     /// Values of all inputs: uniform between -2 and 2, of integers between 0 and 2.
     pub(crate) fn values(&self, draw: u64) -> Vec<Vec<u8>> {
+        self.values_between(draw, -2.0, 2.0)
+    }
+
+    /// The same between other bounds.
+    pub(crate) fn values_between(&self, draw: u64, least: f64, most: f64) -> Vec<Vec<u8>> {
         let of = |(i, d): (usize, &TensorDesc)| {
             let stream = Philox::new(draw, i as u64, 0);
             let values: Vec<f64> = (0..d.shape.len() as u64)
-                .map(|k| if d.dtype.is_float() { 4.0 * stream.uniform2(k)[0] - 2.0 } else { stream.below(k, 3) as f64 })
+                .map(|k| {
+                    if d.dtype.is_float() {
+                        least + (most - least) * stream.uniform2(k)[0]
+                    } else {
+                        stream.below(k, 3) as f64
+                    }
+                })
                 .collect();
             encode(d.dtype, &values)
         };
         self.inputs.iter().enumerate().map(of).collect()
     }
+}
+
+/// The slope of the outputs' product with `heads` between two points, over the elements that are finite at both. `None` where
+/// there is no such element.
+pub(crate) fn slope(above: &[Vec<f64>], below: &[Vec<f64>], heads: &[Vec<f64>], distance: f64) -> Option<f64> {
+    let mut sum = None;
+    for ((above, below), head) in above.iter().zip(below).zip(heads) {
+        for ((a, b), h) in above.iter().zip(below).zip(head).filter(|((a, b), _)| a.is_finite() && b.is_finite()) {
+            *sum.get_or_insert(0.0) += h * (a - b);
+        }
+    }
+    sum.map(|sum| sum / distance)
 }
 
 /// Uses to check an operator by, and what was refused while they were sought.
@@ -112,6 +135,15 @@ pub(crate) fn cases(op: &Arc<dyn Operator>, table: &OperatorTable, dtype: DType)
             Err(e) => return Err(format!("{e}; give examples where the defaults do not do")),
         };
         let names = op.inputs(&params);
+        if let Some((name, _)) = shapes.iter().find(|(name, _)| !names.contains(name)) {
+            let (params, inputs) =
+                (op.schema().params().iter().map(|p| p.name.as_str()), names.iter().map(String::as_str));
+            let known: Vec<&str> = params.chain(inputs).collect();
+            return Err(format!(
+                "an example names \"{name}\", which is neither parameter nor input: wanted one of {}",
+                known.join(", ")
+            ));
+        }
         let given: Vec<_> =
             names.iter().map(|n| shapes.iter().find(|(name, _)| name == n).map(|(_, s)| s.clone())).collect();
         let dims: &[&[usize]] = &[&[16], &[7], &[4, 16], &[3, 5], &[2, 3, 4], &[2, 3, 5, 7], &[0, 3]];
@@ -120,6 +152,8 @@ pub(crate) fn cases(op: &Arc<dyn Operator>, table: &OperatorTable, dtype: DType)
         for known in tried {
             match Case::infer(op, &params, &known, dtype) {
                 Ok(case) => found.push(case),
+                // An example is what its author has chosen.
+                Err(e) if !shapes.is_empty() => return Err(format!("an example does not fit: {e}")),
                 Err(e) => refused = e,
             }
         }

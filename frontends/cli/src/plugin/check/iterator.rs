@@ -332,7 +332,10 @@ fn parts(subject: &Subject, teller: &mut Teller) -> Finding {
                 own.extend(&batch.index[..batch.index.len() - batch.pad]);
             }
             if let Some(sample) = own.intersection(&seen).next() {
-                return Err(open.fail("next", &format!("sample {sample} is in an earlier part too")));
+                return Err(open.fail(
+                    "next",
+                    &format!("sample {sample} is in an earlier part too: samples are told apart by the batch's index"),
+                ));
             }
             seen.extend(own);
         }

@@ -1,7 +1,7 @@
 //! Checks a gradient that is made of graph nodes: the operator is bound as a network, and its gradients are compared with central
 //! differences of its outputs.
 
-use super::cases::{Case, cases, decode};
+use super::cases::{Case, cases, decode, slope};
 use super::child::{Finding, Passed, Teller};
 use super::operator::Subject;
 use std::sync::Arc;
@@ -43,23 +43,23 @@ impl Network {
             set(tensor, &decode(dtype, bytes))?;
         }
         let mut heads = Vec::new();
-        for (o, (_, tensor)) in executor.head_grads().iter().enumerate() {
+        for (o, (_, output)) in executor.outputs().iter().enumerate() {
             let stream = Philox::new(7, o as u64, 0);
-            let head: Vec<f64> = (0..tensor.shape().len() as u64).map(|k| 2.0 * stream.uniform2(k)[0] - 1.0).collect();
-            set(tensor, &head)?;
-            heads.push(head);
+            heads.push(
+                (0..output.shape().len() as u64).map(|k| 2.0 * stream.uniform2(k)[0] - 1.0).collect::<Vec<f64>>(),
+            );
+        }
+        // Where the gradient uses none, there is none to set, and it is compared all the same.
+        for ((_, tensor), head) in executor.head_grads().iter().zip(&heads) {
+            set(tensor, head)?;
         }
         Ok(Network { executor, dtype, heads })
     }
 
-    /// The product of the outputs and the heads.
-    fn product(&mut self) -> Result<f64> {
+    /// The outputs.
+    fn outputs(&mut self) -> Result<Vec<Vec<f64>>> {
         self.executor.forward(true, 1)?;
-        let mut sum = 0.0;
-        for ((_, output), head) in self.executor.outputs().iter().zip(&self.heads) {
-            sum += values(output, self.dtype)?.iter().zip(head).map(|(a, b)| a * b).sum::<f64>();
-        }
-        Ok(sum)
+        self.executor.outputs().iter().map(|(_, output)| values(output, self.dtype)).collect()
     }
 }
 
@@ -105,9 +105,14 @@ pub(crate) fn check(subject: &Subject, teller: &mut Teller) -> Finding {
 fn compare(registry: &Arc<Registry>, case: &Case, step: f64, tolerance: f64) -> Result<()> {
     let dtype = case.inputs.first().map_or(DType::F32, |d| d.dtype);
     let mut network = Network::new(registry, case, &case.values(1), dtype)?;
+    if network.outputs()?.iter().flatten().any(|v| !v.is_finite()) {
+        // Such as of a logarithm: it is looked into where it has values.
+        network = Network::new(registry, case, &case.values_between(1, 0.1, 2.0), dtype)?;
+    }
     network.executor.forward_backward(1)?;
     let grads = network.executor.grads().to_vec();
     for (name, grad) in grads {
+        // One of which nothing was said is zero.
         let found = values(&grad, dtype)?;
         let arg = network.executor.args().iter().find(|(n, _)| *n == name).map(|(_, t)| t.clone());
         let Some(arg) = arg else { continue };
@@ -120,13 +125,15 @@ fn compare(registry: &Arc<Registry>, case: &Case, step: f64, tolerance: f64) -> 
                     let mut moved = at.clone();
                     moved[k] = x;
                     set(&arg, &moved)?;
-                    network.product()
+                    network.outputs()
                 };
-                slopes.push((there(at[k] + h)? - there(at[k] - h)?) / (2.0 * h));
+                let (above, below) = (there(at[k] + h)?, there(at[k] - h)?);
+                slopes.extend(slope(&above, &below, &network.heads, 2.0 * h));
             }
             set(&arg, &at)?;
-            if slopes.iter().all(|slope| (slope - found[k]).abs() > tolerance * (1.0 + slope.abs())) {
-                let (found, wanted) = (found[k], slopes[0]);
+            let fits = |s: &f64| (s - found[k]).abs() <= tolerance * (1.0 + s.abs());
+            if let Some(wanted) = slopes.first().filter(|_| !slopes.iter().any(fits)) {
+                let found = found[k];
                 let text = format!("of element {k} of {name} is {found}, central differences of forward give {wanted}");
                 return Err(Error::Data(text));
             }

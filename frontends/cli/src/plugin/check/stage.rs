@@ -88,13 +88,21 @@ impl Instance {
     /// # Errors
     /// What the kernel says.
     pub(crate) fn create(kernel: &abi::Kernel, case: &Case) -> Result<Instance, (Status, String)> {
+        Instance::create_for(kernel, case, &vec![true; case.outputs.len()])
+    }
+
+    /// Makes one for runs in which only these outputs are wanted.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn create_for(kernel: &abi::Kernel, case: &Case, wanted: &[bool]) -> Result<Instance, (Status, String)> {
         let mut made = Instance { kernel: *kernel, instance: ptr::null_mut(), workspace_bytes: 0 };
         let Some(create) = kernel.create else { return Ok(made) };
         let refuse = |e: String| (status::ERROR, e);
         let values = Values::new(case.op.schema(), &case.params).map_err(|e| refuse(e.to_string()))?;
         let node = CString::new("checked").map_err(|e| refuse(e.to_string()))?;
         let (inputs, outputs) = (Views::new(&case.inputs), Views::new(&case.outputs));
-        let wanted = vec![1_u8; case.outputs.len()];
+        let wanted: Vec<u8> = wanted.iter().map(|w| u8::from(*w)).collect();
         let told = abi::Call {
             struct_size: size_of::<abi::Call>() as u32,
             is_train: 1,
@@ -185,6 +193,12 @@ impl Stage {
             view.data = block.map_or(ptr::null_mut(), |b| b.start().cast());
         }
         Ok(Stage { inputs, outputs, alias, workspace, instance, views, done: Box::default() })
+    }
+
+    /// Takes the memory of an output away, which nobody wants.
+    pub(crate) fn leave_out(&mut self, o: usize) {
+        self.outputs[o] = None;
+        self.views.1.tensors[o].data = ptr::null_mut();
     }
 
     /// The memory, for who must explain a fault.
