@@ -349,6 +349,12 @@ impl Operator for Later {
             0 => drop(run),
             1 => panic!("before it began"),
             7 => run.finish_with(|ctx| self.forward::<T>(ctx)),
+            9 => {
+                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+                    let _run = run;
+                    panic!("caught by the plug-in");
+                }));
+            }
             _ => {
                 let (go, wait) = channel::<()>();
                 let later = thread::spawn(move || {
@@ -383,6 +389,7 @@ fn asynchronous_runs_complete_once_whatever_happens() {
     assert_eq!(later(4), (status::PANICKED, "while computing".to_string()));
     assert_eq!(later(5), (status::BAD_DATA, "a broken record".to_string()));
     assert_eq!(later(8), ok());
+    assert_eq!(later(9), (status::PANICKED, "a panic that the plug-in caught dropped this run".to_string()));
     y.fill(0.0);
     assert_eq!(later(6), ok());
     assert_eq!(y, [1.0, 2.0]);
