@@ -105,10 +105,9 @@ pub(crate) unsafe fn start(context: Context<'static>, done: Completion, begin: i
     let mut stage = lock(&stage);
     match (panic, &*stage) {
         // The run is not completed and never will be: so says the status.
-        (message, Stage::Unwound) => {
-            let message = message.unwrap_or("this run was dropped in a panic that the plug-in caught".to_string());
-            Err(Error::panicked(message))
-        }
+        (message, Stage::Unwound) => Err(Error::panicked(
+            message.unwrap_or_else(|| "a panic that the plug-in caught dropped this run".to_string()),
+        )),
         (message, _) => {
             *stage = Stage::Left(message);
             Ok(status::OK)
