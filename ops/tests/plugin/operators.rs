@@ -6,8 +6,8 @@ use std::slice::from_ref;
 use std::sync::LazyLock;
 use varflow_engine::Engine;
 use varflow_ops::{
-    BoundOp, BoundTensors, DType, DeviceKind, Error, KernelCall, PartialShape, Philox, Registry, Result, Run, Shapes,
-    Storage, Tensor, TensorDesc, infer_outputs, invoke, name_hash,
+    BoundOp, BoundTensors, DType, DeviceKind, Error, KernelCall, Operator, Params, PartialShape, Philox, Provider,
+    Registry, Result, Run, Schema, Shapes, Storage, Tensor, TensorDesc, infer_outputs, invoke, name_hash,
 };
 
 static BUILT: LazyLock<Built> = LazyLock::new(|| build("operators.c", &[]));
@@ -289,4 +289,41 @@ fn update_rules_name_operators_that_run() {
     }
     assert_eq!(weight.to_vec::<f32>().unwrap(), [-0.5, -2.0]);
     assert_eq!(total.to_vec::<f32>().unwrap(), [2.0, 4.0]);
+}
+
+/// An operator under the name of the C example's, without its parameters.
+struct Namesake(Schema);
+
+impl Operator for Namesake {
+    fn name(&self) -> &str {
+        "HardSigmoid"
+    }
+
+    fn doc(&self) -> &str {
+        "output = data."
+    }
+
+    fn schema(&self) -> &Schema {
+        &self.0
+    }
+
+    fn infer_shape(&self, _: &Params, shapes: &mut Shapes) -> Result<()> {
+        shapes.same(&[0], &[0])
+    }
+}
+
+/// A kernel reads the parameters of the operator that it was written for, and so runs for no other.
+#[test]
+fn a_kernel_is_not_made_for_a_namesake_of_its_operator() {
+    let example = build("../../../abi/examples/hard_sigmoid.c", &[]);
+    let mut registry = builtin();
+    registry.load(example.path()).unwrap();
+    let preferred = Provider { preference: 1, ..Provider::new("other") };
+    registry.install(preferred.operator(Namesake(Schema::new()))).unwrap();
+    let e = engine();
+    let input = floats(&e, &[0.5]);
+    let error = invoke(&registry, &e, "HardSigmoid", &attrs(&[]), &[input], Run::default()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("plug-in \"hard_sigmoid\""), "{text}");
+    assert!(text.ends_with("is for an operator with other parameters than the HardSigmoid in use has"), "{text}");
 }
