@@ -1,7 +1,7 @@
 //! What every function that the host calls goes through: panics become errors, errors become a status and a message.
 #![expect(unsafe_code, reason = "writes the host's message buffer")]
 
-use crate::{Error, Result};
+use crate::{Error, Result, place};
 use std::any::Any;
 use std::ffi::{CStr, CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,8 +27,16 @@ pub(crate) fn catch<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Error::panicked(panic_text(panic))))
 }
 
-/// The message of a panic.
+/// The message of a panic that this thread has just caught, with its place in the source where that is known.
 pub(crate) fn panic_text(panic: Box<dyn Any + Send>) -> String {
+    let text = payload_text(panic);
+    match place::take() {
+        Some(place) => format!("{text} (at {place})"),
+        None => text,
+    }
+}
+
+fn payload_text(panic: Box<dyn Any + Send>) -> String {
     match panic.downcast::<&'static str>() {
         Ok(text) => (*text).to_string(),
         Err(panic) => match panic.downcast::<String>() {

@@ -48,6 +48,7 @@ mod operator;
 mod parallel;
 mod params;
 mod pending;
+mod place;
 mod plugin;
 mod random;
 mod reduction;

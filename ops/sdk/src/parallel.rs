@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "crosses to the host's workers and back")]
 
 use crate::boundary::lock;
+use crate::place;
 use std::any::Any;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,7 +13,12 @@ use varflow_abi::Run;
 struct Job<'a> {
     body: &'a (dyn Fn(usize) + Sync),
     /// The first panic; it goes on in the thread that began the loop.
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    panic: Mutex<Option<Panic>>,
+}
+
+struct Panic {
+    payload: Box<dyn Any + Send>,
+    place: Option<String>,
 }
 
 /// Calls `body(i)` for every `i < n`, and returns when all are done.
@@ -27,8 +33,9 @@ pub(crate) unsafe fn parallel_for(run: &Run, n: usize, body: &(dyn Fn(usize) + S
     // SAFETY: the host calls `piece` with this job only, and is done with it when this returns.
     unsafe { spread(run.host, n, Some(piece), (&raw const job).cast_mut().cast()) };
     let panic = lock(&job.panic).take();
-    if let Some(panic) = panic {
-        resume_unwind(panic);
+    if let Some(Panic { payload, place }) = panic {
+        place::set(place);
+        resume_unwind(payload);
     }
 }
 
@@ -40,7 +47,7 @@ unsafe extern "C" fn piece(closure: *mut c_void, i: usize) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (job.body)(i))) {
         let mut first = lock(&job.panic);
         if first.is_none() {
-            *first = Some(panic);
+            *first = Some(Panic { payload: panic, place: place::take() });
         } else {
             // Dropping a value that somebody panicked with may panic again.
             std::mem::forget(panic);

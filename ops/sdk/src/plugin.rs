@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "reads the host's table")]
 
 use crate::boundary::{catch, leak_list, leak_text, leak_texts};
+use crate::place::locate_panics;
 use crate::{DataIter, Operator, Reduction, UpdateRule, tables};
 use std::sync::OnceLock;
 use varflow_abi::{Host, OLDEST, VERSION};
@@ -115,6 +116,7 @@ pub unsafe fn entry(
     if version < OLDEST {
         return std::ptr::null();
     }
+    locate_panics();
     table.get_or_init(|| catch(|| Ok(build().leak())).ok()).map_or(std::ptr::null(), std::ptr::from_ref)
 }
 

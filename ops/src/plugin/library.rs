@@ -237,7 +237,10 @@ fn enter(path: &Path) -> Result<abi::Plugin> {
     // SAFETY: the function of the header, called as it says.
     let table = unsafe { entry(&raw const host) };
     if table.is_null() {
-        let wants = format!("returned NULL: it does not want to work with {}", this_host());
+        let wants = format!(
+            "returned NULL: it does not want to work with {}, or failed to begin, and has then said why on standard error",
+            this_host()
+        );
         return refuse(format!("its function {} {wants}", abi::ENTRY));
     }
     // SAFETY: the table begins with its version and size in every version, and is as long as it says.

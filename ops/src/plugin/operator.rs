@@ -15,7 +15,7 @@ use crate::kernel::KernelCall;
 use crate::operator::{Entry, Gradient, Operator};
 use crate::schema::{Params, Schema};
 use crate::{Error, PartialShape, Result};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use varflow_abi::{self as abi, DLDataType, MAX_NDIM, flags};
 
 /// An operator of a plug-in.
@@ -23,9 +23,13 @@ pub(super) struct PluginOperator {
     pub(super) source: Arc<Source>,
     pub(super) table: OperatorTable,
     aliases: Vec<&'static str>,
+    /// The names that were told for parameters so far: the first answer counts, so that a position in one list is that in
+    /// another, whatever the plug-in says later.
+    told: Mutex<Vec<(Params, Names)>>,
 }
 
 /// The names of inputs, auxiliary states and outputs.
+#[derive(Clone)]
 pub(super) struct Names {
     pub(super) inputs: Vec<String>,
     pub(super) auxiliaries: Vec<String>,
@@ -36,7 +40,7 @@ impl PluginOperator {
     pub(super) fn new(source: Arc<Source>, table: OperatorTable) -> PluginOperator {
         // For good, as the plug-in itself.
         let aliases = table.aliases.iter().map(|a| &*a.clone().leak()).collect();
-        PluginOperator { source, table, aliases }
+        PluginOperator { source, table, aliases, told: Mutex::default() }
     }
 
     /// The operator that its gradient is a node of, if that is a kernel.
@@ -93,7 +97,16 @@ impl PluginOperator {
 
     /// The names for parameters that [`check`](Operator::check) has let through.
     pub(super) fn names(&self, params: &Params) -> Names {
-        self.try_names(params).unwrap_or_else(|_| self.static_names(params))
+        if self.table.table.names.is_none() {
+            return self.static_names(params);
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, names)) = told.iter().find(|(of, _)| of == params) {
+            return names.clone();
+        }
+        let names = self.try_names(params).unwrap_or_else(|_| self.static_names(params));
+        told.push((params.clone(), names.clone()));
+        names
     }
 
     fn at_source<T>(&self, result: Result<T>) -> Result<T> {

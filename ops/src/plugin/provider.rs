@@ -21,10 +21,10 @@ impl Library {
         for table in self.operators() {
             let operator = Arc::new(PluginOperator::new(source.clone(), table.clone()));
             let what = format!("operator {}", table.name);
+            add(&mut provider, source, operator.clone(), &what, &table.kernels);
             if let (Some(backward), Some(table)) = (operator.backward(), &table.backward) {
                 add(&mut provider, source, Arc::new(backward), &format!("the gradient of {what}"), &table.kernels);
             }
-            add(&mut provider, source, operator, &what, &table.kernels);
         }
         for table in self.iterators() {
             provider.iterators.push(Arc::new(PluginIteratorKind::new(source.clone(), table.clone())));

@@ -67,7 +67,7 @@ fn what_is_no_plugin_is_refused() {
     let text = refused(folder.path());
     assert!(text.ends_with(": is not a file"), "{text}");
     assert_eq!(refusal(&["-DNO_ENTRY"]), "plug-in \"libplugin.so\" : exports no function varflow_plugin");
-    let unwilling = "plug-in \"libplugin.so\" : its function varflow_plugin returned NULL: it does not want to work with varflow 0.1.0 with ABI 2, which accepts 1 to 2";
+    let unwilling = "plug-in \"libplugin.so\" : its function varflow_plugin returned NULL: it does not want to work with varflow 0.1.0 with ABI 2, which accepts 1 to 2, or failed to begin, and has then said why on standard error";
     assert_eq!(refusal(&["-DUNWILLING"]), unwilling);
 }
 
