@@ -197,9 +197,11 @@ impl<'a> Params<'a> {
         Params { schema, values: unsafe { std::slice::from_raw_parts(values, schema.len()) } }
     }
 
+    #[track_caller]
     fn value(&self, name: &str, kinds: &[i32], wanted: &str) -> Option<&'a Value> {
         let Some(i) = self.schema.iter().position(|p| p.name == name) else {
-            panic!("the schema has no parameter \"{name}\"");
+            let known: Vec<_> = self.schema.iter().map(|p| p.name.as_str()).collect();
+            panic!("parameter \"{name}\" is asked for, which is not declared: params() has {}", known.join(", "));
         };
         let (param, value) = (&self.schema[i], &self.values[i]);
         assert!(
@@ -209,8 +211,12 @@ impl<'a> Params<'a> {
         (value.kind == param.kind).then_some(value)
     }
 
+    #[track_caller]
     fn given<T>(name: &str, value: Option<T>) -> T {
-        value.unwrap_or_else(|| panic!("parameter \"{name}\" has no value: ask whether it is_given"))
+        match value {
+            Some(value) => value,
+            None => panic!("parameter \"{name}\" has no value: ask whether it is_given"),
+        }
     }
 
     /// Whether an [optional](Param::optional) parameter has a value.
@@ -222,12 +228,14 @@ impl<'a> Params<'a> {
 
     /// An integer.
     #[must_use]
+    #[track_caller]
     pub fn int(&self, name: &str) -> i64 {
         Self::given(name, self.value(name, &[kind::INT], "an integer")).integer
     }
 
     /// An integer whose range begins at 0 or above.
     #[must_use]
+    #[track_caller]
     pub fn usize(&self, name: &str) -> usize {
         let value = self.int(name);
         usize::try_from(value).unwrap_or_else(|_| panic!("parameter \"{name}\" is {value}: let its range begin at 0"))
@@ -235,18 +243,21 @@ impl<'a> Params<'a> {
 
     /// A number.
     #[must_use]
+    #[track_caller]
     pub fn float(&self, name: &str) -> f64 {
         Self::given(name, self.value(name, &[kind::FLOAT], "a number")).number
     }
 
     /// A truth value.
     #[must_use]
+    #[track_caller]
     pub fn bool(&self, name: &str) -> bool {
         Self::given(name, self.value(name, &[kind::BOOL], "a truth value")).integer != 0
     }
 
     /// A text or a word.
     #[must_use]
+    #[track_caller]
     pub fn text(&self, name: &str) -> String {
         let value = Self::given(name, self.value(name, &[kind::TEXT, kind::CHOICE], "a text"));
         // SAFETY: texts of the host end in a zero byte.
@@ -255,6 +266,7 @@ impl<'a> Params<'a> {
 
     /// A list of integers; empty if not given.
     #[must_use]
+    #[track_caller]
     pub fn tuple(&self, name: &str) -> &'a [i64] {
         match self.value(name, &[kind::TUPLE], "a tuple") {
             // SAFETY: the host's list has as many items as it says, and stays.
@@ -265,6 +277,7 @@ impl<'a> Params<'a> {
 
     /// An element type, if given.
     #[must_use]
+    #[track_caller]
     pub fn dtype(&self, name: &str) -> Option<DType> {
         let value = self.value(name, &[kind::DTYPE], "a dtype")?;
         DType::from_abi(value.dtype).unwrap_or_else(|e| panic!("parameter \"{name}\": {e}"))

@@ -17,14 +17,14 @@ pub(crate) struct NewArgs {
     /// The language that it is written in.
     #[arg(long, value_enum, default_value = "rust")]
     lang: Lang,
-    /// Folder to make; by default the name in lower case, here.
+    /// Folder to make; by default the name in snake case, here.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Folder of the crate varflow-sdk, for Rust; by default that of the sources that this program was built from, or the
     /// published crate where they are gone.
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
-    /// Name of the operator, iterator or reduction: letters, digits and underscores, such as Swish.
+    /// Name of the operator, iterator or reduction: a letter, then letters, digits and underscores, such as Swish.
     #[arg(value_parser = identifier)]
     name: String,
 }
@@ -74,9 +74,62 @@ fn pascal(name: &str) -> String {
     name.split('_').filter(|word| !word.is_empty()).map(capital).collect()
 }
 
+/// Words that name no crate, or nothing in Rust or C.
+const RESERVED: [&str; 63] = [
+    "abstract", "alloc", "as", "async", "auto", "await", "become", "box", "break", "case", "char", "const", "continue",
+    "core", "crate", "default", "do", "double", "dyn", "else", "enum", "extern", "final", "float", "fn", "for", "goto",
+    "if", "impl", "in", "inline", "int", "let", "long", "loop", "macro", "main", "match", "mod", "move", "mut", "pub",
+    "ref", "register", "return", "self", "short", "signed", "static", "std", "struct", "super", "switch", "test",
+    "trait", "type", "union", "unsafe", "use", "void", "volatile", "where", "while",
+];
+/// Types that the template uses, in which a new one of the same name would hide them.
+const TAKEN: [&str; 29] = [
+    "Batch",
+    "Call",
+    "Context",
+    "DType",
+    "DTypes",
+    "DataIter",
+    "Err",
+    "Error",
+    "Field",
+    "Float",
+    "Gradient",
+    "Graph",
+    "Next",
+    "None",
+    "Ok",
+    "Operator",
+    "Option",
+    "Param",
+    "Params",
+    "Part",
+    "PartialShape",
+    "Pending",
+    "Reduction",
+    "Result",
+    "Self",
+    "Shapes",
+    "Some",
+    "Vec",
+    "View",
+];
+
+/// The crate, plug-in and folder of a name.
+fn crate_name(name: &str) -> String {
+    let name = snake(name);
+    if RESERVED.contains(&name.as_str()) { name + "_plugin" } else { name }
+}
+
+/// The type of a name.
+fn type_name(name: &str) -> String {
+    let name = pascal(name);
+    if TAKEN.contains(&name.as_str()) { name + "Plugin" } else { name }
+}
+
 /// Makes the project.
 pub(crate) fn run(args: &NewArgs) -> Result<(), Failure> {
-    let crate_name = snake(&args.name);
+    let crate_name = crate_name(&args.name);
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&crate_name));
     if fs::read_dir(&dir).is_ok_and(|mut files| files.next().is_some()) {
         let text = format!("{} is there already and not empty: choose another folder with --dir", dir.display());
@@ -147,7 +200,7 @@ fn rust_project(args: &NewArgs, crate_name: &str) -> Result<Vec<File>, Failure> 
     );
     Ok(vec![
         ("Cargo.toml", manifest),
-        ("src/lib.rs", template.named(&args.name, &pascal(&args.name), crate_name)),
+        ("src/lib.rs", template.named(&args.name, &type_name(&args.name), crate_name)),
         (".gitignore", "/target\n".to_string()),
     ])
 }
@@ -185,6 +238,19 @@ mod tests {
     fn names_become_types() {
         let pairs = [("HardSigmoid", "HardSigmoid"), ("my_op", "MyOp"), ("a__2", "A2")];
         pairs.iter().for_each(|(name, wanted)| assert_eq!(&pascal(name), wanted));
+    }
+
+    #[test]
+    fn names_that_mean_something_else_are_lengthened() {
+        let names = ["If", "Float", "Result", "std", "Swish"].map(|name| (crate_name(name), type_name(name)));
+        let wanted = [
+            ("if_plugin", "If"),
+            ("float_plugin", "FloatPlugin"),
+            ("result", "ResultPlugin"),
+            ("std_plugin", "Std"),
+            ("swish", "Swish"),
+        ];
+        assert_eq!(names, wanted.map(|(a, b)| (a.to_string(), b.to_string())));
     }
 
     #[test]

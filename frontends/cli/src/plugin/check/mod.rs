@@ -47,6 +47,11 @@ pub(crate) fn run(files: &[PathBuf], json: bool) -> Result<(), Failure> {
         skipped += checked.iter().filter(|c| matches!(c.verdict, Verdict::Skipped(_))).count();
         failed += checked.iter().filter(|c| matches!(c.verdict, Verdict::Failed(_))).count();
     }
+    if all == 0 {
+        let text =
+            "there was nothing to check: no operator with a kernel for the CPU, no iterator, reduction or update rule";
+        return Err(Error::Data(text.to_string()).into());
+    }
     if failed > 0 {
         return Err(Error::Data(format!("{failed} of {all} checks failed")).into());
     }
