@@ -25,7 +25,7 @@ fn check(file: &str, more: &[&str]) -> Ran {
 }
 
 /// Number in `faulty.c`, the check that finds it, and what it says.
-const FAULTS: [(u32, &str, &[&str]); 19] = [
+const FAULTS: [(u32, &str, &[&str]); 20] = [
     (1, "gradient", &["the gradient of element 0 of input 0 is", "central differences of forward give"]),
     (2, "inference", &["inferred shape"]),
     (3, "access", &["wrote into input 0, which it does not declare as mutated"]),
@@ -45,6 +45,7 @@ const FAULTS: [(u32, &str, &[&str]); 19] = [
     (17, "schema", &["it has no doc"]),
     (18, "inference", &["forward of Affine on float32"]),
     (19, "gradient", &["is NaN"]),
+    (20, "inference", &["from its outputs alone, inference says that data is (17,), and it is (16,)"]),
 ];
 
 /// The message of a failed check.

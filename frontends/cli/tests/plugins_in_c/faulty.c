@@ -9,7 +9,7 @@
 #endif
 enum {
   NONE, WRONG_GRADIENT, WRONG_SHAPE, WRITES_INPUT, UNWRITTEN, OUT_OF_BOUNDS, RACE, PANIC, ABORT, LEAK, FALSE_DTYPE,
-  READS_OUTPUT, NOT_IN_PLACE, UNDERRUN, HANG, NULL_READ, LEAKS_INSTANCE, NO_DOC, EXITS, NAN_GRADIENT
+  READS_OUTPUT, NOT_IN_PLACE, UNDERRUN, HANG, NULL_READ, LEAKS_INSTANCE, NO_DOC, EXITS, NAN_GRADIENT, WRONG_BACKWARDS
 };
 
 static int64_t length(const DLTensor *t) {
@@ -86,6 +86,7 @@ static vf_status infer_shape(void *context, const vf_value *values, vf_shapes *s
     if (FAULT == WRONG_SHAPE && shapes->outputs[0].ndim > 0) shapes->outputs[0].dims[0]++;
   } else {
     shapes->inputs[0] = shapes->outputs[0];
+    if (FAULT == WRONG_BACKWARDS && shapes->inputs[0].ndim > 0) shapes->inputs[0].dims[0]++;
   }
   return VF_OK;
 }

@@ -84,6 +84,26 @@ impl Case {
         }
     }
 
+    /// Infers from the outputs alone, as a network does that knows those first.
+    ///
+    /// # Errors
+    /// A rule that refuses its own outputs, or says other inputs than it had them from.
+    pub(crate) fn infer_back(&self) -> Result<(), String> {
+        let (op, params) = (&self.op, &self.params);
+        let mut names = op.inputs(params);
+        names.extend(op.auxiliaries(params));
+        let unknown = names.iter().cloned().map(|n| (n, PartialShape::unknown())).collect();
+        let outputs = op.outputs(params).into_iter().zip(self.outputs.iter().map(|d| PartialShape::from(&d.shape)));
+        let mut rule = Shapes::new(unknown, outputs.collect());
+        op.infer_shape(params, &mut rule).map_err(|e| format!("from its outputs alone, inference says: {e}"))?;
+        for ((mut inferred, desc), name) in rule.into_parts().0.into_iter().zip(&self.inputs).zip(&names) {
+            let text =
+                format!("from its outputs alone, inference says that {name} is {inferred}, and it is {}", desc.shape);
+            inferred.merge(&PartialShape::from(&desc.shape)).map_err(|_| text)?;
+        }
+        Ok(())
+    }
+
     /// Values of all inputs: uniform between -2 and 2, of integers between 0 and 2.
     pub(crate) fn values(&self, draw: u64) -> Vec<Vec<u8>> {
         self.values_between(draw, -2.0, 2.0)

@@ -182,6 +182,7 @@ fn schema(subject: &Subject, _: &mut Teller) -> Finding {
 fn inference(subject: &Subject, teller: &mut Teller) -> Finding {
     let sites = subject.sites(subject.dtype, teller)?;
     for site in &sites {
+        site.case.infer_back().map_err(|e| site.fail(&e))?;
         let (_, mut stage) = site.open(Place::Amidst, teller)?;
         for (o, written) in site.written(&mut stage, teller)?.iter().enumerate() {
             let shape = &site.case.outputs[o].shape;
