@@ -280,7 +280,7 @@ fn schema(subject: &Subject, _: &mut Teller) -> Finding {
 
 /// An epoch ends, stays at its end, is told of rightly, is wholly written and comes again as it was.
 fn epochs(subject: &Subject, teller: &mut Teller) -> Finding {
-    let mut all = 0;
+    let (mut all, mut ends) = (0, true);
     for params in &subject.uses {
         let mut open = Open::new(subject, params, Part::default(), teller)?;
         let first = open.rest(POISON[0], teller)?;
@@ -316,8 +316,10 @@ fn epochs(subject: &Subject, teller: &mut Teller) -> Finding {
         open.reset(1, teller)?;
         open.next(Place::Amidst, 0, teller)?;
         all += first.len();
+        ends &= first.len() < MOST_BATCHES;
     }
-    Ok(Passed::Ok(format!("{all} batches, wholly written, the same after a reset")))
+    let unended = if ends { "" } else { "; an epoch goes on behind those" };
+    Ok(Passed::Ok(format!("{all} batches, wholly written, the same after a reset{unended}")))
 }
 
 /// No sample is in two parts.

@@ -204,7 +204,10 @@ fn inference(subject: &Subject, teller: &mut Teller) -> Finding {
 }
 
 fn dtypes(subject: &Subject, teller: &mut Teller) -> Finding {
-    let claimed = subject.kernel.dtypes.clone().unwrap_or(DType::ALL.to_vec());
+    let mut claimed = subject.kernel.dtypes.clone().unwrap_or(DType::ALL.to_vec());
+    // That of the other checks first, which find what is wrong with all.
+    claimed.sort_by_key(|d| *d != subject.dtype);
+    let mut is_whole_elsewhere = true;
     for dtype in &claimed {
         let fail = |e: String| format!("{dtype} is claimed but not served: {e}");
         let sites = subject.sites(*dtype, teller).map_err(fail)?;
@@ -212,7 +215,8 @@ fn dtypes(subject: &Subject, teller: &mut Teller) -> Finding {
             let (_, mut stage) = site.open(Place::Amidst, teller).map_err(fail)?;
             let written = site.written(&mut stage, teller).map_err(fail)?;
             let whole = written.iter().flatten().all(|w| *w);
-            if *dtype != subject.dtype && !whole {
+            is_whole_elsewhere &= whole || *dtype != subject.dtype;
+            if is_whole_elsewhere && !whole {
                 return Err(fail(site.fail("an output is not written wholly, as it is for other dtypes")));
             }
         }
@@ -467,6 +471,9 @@ fn errors(subject: &Subject, teller: &mut Teller) -> Finding {
         if subject.registry.kernel(DeviceKind::Cpu, &call).is_ok() {
             return Err(format!("{} takes {dtype}, which it does not claim", op.name()));
         }
+    }
+    if refused == 0 {
+        return Ok(Passed::Ok("no shape contradicts another; other dtypes are refused".to_string()));
     }
     Ok(Passed::Ok(format!("{refused} contradictions are refused with a message")))
 }
