@@ -145,7 +145,8 @@ pub(crate) struct Stage {
     workspace: Guarded,
     instance: Arc<Instance>,
     views: (Views, Views),
-    done: Box<Done>,
+    /// Leaked: a kernel that completes a run a second time, late, finds it still there.
+    done: &'static Done,
 }
 
 /// Where a completion tells.
@@ -192,7 +193,7 @@ impl Stage {
             let block = outputs[o].as_ref().or(alias[o].and_then(|i| inputs.get(i)));
             view.data = block.map_or(ptr::null_mut(), |b| b.start().cast());
         }
-        Ok(Stage { inputs, outputs, alias, workspace, instance, views, done: Box::default() })
+        Ok(Stage { inputs, outputs, alias, workspace, instance, views, done: Box::leak(Box::default()) })
     }
 
     /// Takes the memory of an output away, which nobody wants.
@@ -297,7 +298,7 @@ impl Stage {
         };
         if let Some(run_async) = kernel.run_async {
             *self.done.status.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            let done = abi::Completion { token: (&raw const *self.done).cast_mut().cast(), complete: Some(complete) };
+            let done = abi::Completion { token: ptr::from_ref(self.done).cast_mut().cast(), complete: Some(complete) };
             // SAFETY: a function of the table, called as the header says; all lives until it has completed.
             call(|m| unsafe { run_async(kernel.context, instance.instance, &raw const run, done, m) })?;
             let status = self.done.status.lock().unwrap_or_else(PoisonError::into_inner);
