@@ -24,8 +24,15 @@ impl Template {
     #[must_use]
     pub fn named(&self, name: &str, plugin: &str) -> String {
         let name = if self.name.starts_with('"') { format!("\"{name}\"") } else { name.to_string() };
-        let source = self.source.replace(&self.build_line(), "make");
+        let build = Self::build_command(&format!("lib{plugin}.so"));
+        let source = self.source.replace(&self.build_line(), &build);
         source.replace(self.name, &name).replace(self.plugin, plugin)
+    }
+
+    /// How a plug-in of one's own is built, in a folder with `plugin.c` and the header.
+    #[must_use]
+    pub fn build_command(file: &str) -> String {
+        format!("cc -O2 -shared -fPIC plugin.c -o {file}")
     }
 
     /// How the example says that it is built.
@@ -44,7 +51,10 @@ mod tests {
         for template in [OPERATOR, ITERATOR, REDUCTION] {
             let source = template.named("Other", "other");
             assert!(template.source.contains(&template.build_line()), "{}", template.plugin);
-            assert!(source.contains("\"Other\"") && source.contains(" *   make"), "{source}");
+            assert!(
+                source.contains("\"Other\"") && source.contains(" *   cc -O2 -shared -fPIC plugin.c -o libother.so"),
+                "{source}"
+            );
             [template.name, template.plugin, "ops/abi"]
                 .iter()
                 .for_each(|word| assert!(!source.contains(word), "{word}"));

@@ -104,6 +104,8 @@ pub struct Values<'p> {
 }
 
 impl<'p> Values<'p> {
+    /// The values of `params`, which are of this schema.
+    ///
     /// # Errors
     /// A text with a zero byte inside.
     pub fn new(schema: &Schema, params: &'p Params) -> Result<Values<'p>> {

@@ -143,8 +143,11 @@ pub(crate) fn run(args: &NewArgs) -> Result<(), Failure> {
         write(&dir.join(name), text)?;
     }
     let (build, file) = match args.lang {
-        Lang::Rust => ("cargo build --release", format!("target/release/{}", dylib(&crate_name))),
-        Lang::C => ("make", dylib(&crate_name)),
+        Lang::Rust => ("cargo build --release".to_string(), format!("target/release/{}", dylib(&crate_name))),
+        Lang::C => {
+            let file = dylib(&crate_name);
+            (c::Template::build_command(&file), file)
+        }
     };
     say(&format!("{} holds a plug-in with {} {}. Next:", dir.display(), args.kind.noun(), args.name))?;
     say(&format!("  cd {}", dir.display()))?;
@@ -181,11 +184,7 @@ fn c_project(args: &NewArgs, crate_name: &str) -> Vec<File> {
         Kind::Reduction => &c::REDUCTION,
     };
     let source = template.named(&args.name, crate_name);
-    let file = dylib(crate_name);
-    let makefile = format!(
-        "{file}: plugin.c varflow_plugin.h\n\t$(CC) -O2 -Wall -Wextra -shared -fPIC -o $@ plugin.c\n\nclean:\n\trm -f {file}\n\n.PHONY: clean\n"
-    );
-    vec![("plugin.c", source), ("varflow_plugin.h", varflow_abi::HEADER.to_string()), ("Makefile", makefile)]
+    vec![("plugin.c", source), ("varflow_plugin.h", varflow_abi::HEADER.to_string())]
 }
 
 fn rust_project(args: &NewArgs, crate_name: &str) -> Result<Vec<File>, Failure> {
