@@ -204,9 +204,9 @@ typedef struct {
 } vf_run;
 
 /* To be called once, from any thread, when asynchronous work is done, or has failed: then with a message. It may be called
- * before the function that was handed it returns. vf_run and all that it leads to, and a key, stay until it is called, and not after,
- * not even in that function. The call may run what waits for the tensors, and destroy the instance, in this thread before it
- * returns: hold no lock that they need. */
+ * before the function that was handed it returns. vf_run and all that it leads to stay until it is called, and not after, not even in
+ * that function. A key and the instance stay until it is called and that function has returned. The call may run what waits for the
+ * tensors, and destroy the instance, in this thread before it returns: hold no lock that they need. */
 typedef struct {
   void *token;
   void (*complete)(void *token, vf_status status, const char *message);
@@ -410,7 +410,7 @@ typedef struct {
   vf_status (*reduce)(void *context, const char *key, const vf_run *run, vf_message *message);
   /* Input: one. Outputs: many, one at least. */
   vf_status (*broadcast)(void *context, const char *key, const vf_run *run, vf_message *message);
-  /* If set they are called instead: see vf_kernel.run_async. The key stays until done is completed. */
+  /* If set they are called instead: see vf_kernel.run_async, and vf_completion for how long the key stays. */
   vf_status (*reduce_async)(void *context, const char *key, const vf_run *run, vf_completion done, vf_message *message);
   vf_status (*broadcast_async)(void *context, const char *key, const vf_run *run, vf_completion done, vf_message *message);
 } vf_reduction;
