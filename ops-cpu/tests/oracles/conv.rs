@@ -185,7 +185,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(30))]
 
     #[test]
-    fn volumes(case in case(3, 7)) {
+    fn volumes(case in case(3, 9)) {
         case.check();
     }
 }
@@ -215,6 +215,26 @@ fn shapes_of_known_networks() {
     strided.check();
     let depthwise = Case { groups: 12, channels: 1, filters: 1, ..plane_case(5, 1, 19, 1, 3, 1) };
     depthwise.check();
+}
+
+/// Planes with more blocks of outputs than the weight's gradient takes in one run.
+#[test]
+fn large_planes() {
+    plane_case(2, 2, 56, 5, 3, 1).check();
+    plane_case(1, 3, 59, 3, 1, 0).check();
+    plane_case(1, 1, 112, 2, 3, 1).check();
+    plane_case(1, 1, 113, 3, 2, 0).check();
+    Case { stride: vec![2; 2], ..plane_case(1, 2, 112, 4, 7, 3) }.check();
+    Case { groups: 3, channels: 1, filters: 1, ..plane_case(2, 1, 75, 1, 3, 1) }.check();
+    Case {
+        input: vec![5, 23, 30],
+        kernel: vec![2, 3, 3],
+        stride: vec![1; 3],
+        dilate: vec![1; 3],
+        pad: vec![1, 0, 1],
+        ..plane_case(3, 2, 1, 3, 1, 0)
+    }
+    .check();
 }
 
 #[test]

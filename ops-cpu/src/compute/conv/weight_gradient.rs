@@ -250,7 +250,7 @@ impl<T: Float, const M: usize, const N: usize> Job<T> for Tile<'_, '_, T, M, N> 
                 *output = output.add(i * conv.positions());
             }
             let (input, output) = (tables.inputs.as_ptr(), tables.outputs.as_ptr());
-            for block in 0..whole.end {
+            for block in whole.start..whole.end {
                 let (input, output) = (*input.add(block) as usize, *output.add(block) as usize);
                 dot_step(&mut sums, |i| V::load(outputs[i].add(output)), |j| V::load(inputs[j].add(input)));
             }
