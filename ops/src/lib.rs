@@ -8,6 +8,7 @@ mod device;
 mod dispatch;
 mod dtype;
 mod error;
+pub mod examples;
 mod infer;
 mod kernel;
 mod operator;

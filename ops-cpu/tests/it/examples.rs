@@ -3,173 +3,17 @@
 use super::graph;
 use super::usage::{Array, Use};
 use std::sync::LazyLock;
-use varflow_ops::{DType, Philox, defs};
+use varflow_ops::defs;
+use varflow_ops::examples::Values::{self, Apart, Classes, Positive, Share};
+use varflow_ops::examples::{self, Given, Inputs};
 
-/// What values an input has.
-#[derive(Clone, Copy, Debug)]
-pub enum Values {
-    /// In -3..3, none within 0.01 of zero or of another: no maximum and no kink is near.
-    Apart,
-    /// In 0.5..2.5.
-    Positive,
-    /// Class numbers below this.
-    Classes(usize),
-    /// Class numbers as int32.
-    IntClasses(usize),
-    /// In 0..1.
-    Share,
-}
-use Values::{Apart, Classes, IntClasses, Positive, Share};
-
-impl Values {
-    pub fn array(self, shape: &[usize], seed: u8) -> Array {
-        let len: usize = shape.iter().product();
-        let stream = Philox::new(u64::from(seed), 0, 0);
-        let share = |i: usize| stream.uniform2(i as u64)[0];
-        let values: Vec<f64> = match self {
-            Apart => {
-                let step = f64::max(6.0 / len.max(1) as f64, 0.02);
-                let order = stream.permutation(len).into_iter();
-                order.map(|i| (i as f64 - len as f64 / 2.0 + 0.37) * step).collect()
-            }
-            Positive => (0..len).map(|i| 0.5 + 2.0 * share(i)).collect(),
-            Classes(n) | IntClasses(n) => (0..len).map(|i| (share(i) * n as f64).floor()).collect(),
-            Share => (0..len).map(share).collect(),
-        };
-        let dtype = if matches!(self, IntClasses(_)) { DType::I32 } else { DType::F64 };
-        Array::new(shape, dtype, values)
-    }
+/// An array of such values.
+pub fn array(values: Values, shape: &[usize], seed: u8) -> Array {
+    let (dtype, values) = values.draw(shape.iter().product(), u64::from(seed));
+    Array::new(shape, dtype, values)
 }
 
-type Given = &'static [(&'static str, &'static str)];
-type Inputs = &'static [(&'static [usize], Values)];
-
-const D: (&[usize], Values) = (&[2, 3, 4], Apart);
-const P: (&[usize], Values) = (&[2, 3, 4], Positive);
 const S: Given = &[("scalar", "1.5")];
-
-/// Operators, attributes and inputs.
-const ROWS: &[(&str, Given, Inputs)] = &[
-    ("FullyConnected", &[("num_hidden", "5")], &[D, (&[5, 12], Apart), (&[5], Apart)]),
-    ("FullyConnected", &[("num_hidden", "3"), ("no_bias", "True")], &[(&[2, 7], Apart), (&[3, 7], Apart)]),
-    ("FullyConnected", &[("num_hidden", "5"), ("flatten", "False")], &[D, (&[5, 4], Apart), (&[5], Apart)]),
-    (
-        "Convolution",
-        &[("num_filter", "2"), ("kernel", "(3,)")],
-        &[(&[2, 2, 9], Apart), (&[2, 2, 3], Apart), (&[2], Apart)],
-    ),
-    (
-        "Convolution",
-        &[
-            ("num_filter", "4"),
-            ("kernel", "(3, 2)"),
-            ("stride", "(2, 1)"),
-            ("pad", "(1, 2)"),
-            ("dilate", "(2, 1)"),
-            ("num_group", "2"),
-            ("no_bias", "True"),
-        ],
-        &[(&[2, 4, 5, 5], Apart), (&[4, 2, 3, 2], Apart)],
-    ),
-    (
-        "Convolution",
-        &[("num_filter", "3"), ("kernel", "(2, 2)"), ("stride", "(2, 2)")],
-        &[(&[2, 2, 6, 5], Apart), (&[3, 2, 2, 2], Apart), (&[3], Apart)],
-    ),
-    (
-        "Convolution",
-        &[("num_filter", "2"), ("kernel", "(1, 2, 3)")],
-        &[(&[1, 2, 2, 3, 7], Apart), (&[2, 2, 1, 2, 3], Apart), (&[2], Apart)],
-    ),
-    ("Pooling", &[("kernel", "(2, 2)"), ("stride", "(2, 2)")], &[(&[1, 2, 4, 6], Apart)]),
-    ("Pooling", &[("kernel", "(3, 2)"), ("stride", "(2, 2)"), ("pad", "(1, 0)")], &[(&[1, 2, 7, 6], Apart)]),
-    (
-        "Pooling",
-        &[
-            ("kernel", "(3, 2)"),
-            ("stride", "(2, 3)"),
-            ("pooling_convention", "full"),
-            ("pool_type", "avg"),
-            ("pad", "(1, 1)"),
-        ],
-        &[(&[1, 1, 8, 7], Apart)],
-    ),
-    ("Pooling", &[("kernel", "(3,)"), ("stride", "2"), ("pooling_convention", "same")], &[(&[2, 2, 7], Apart)]),
-    (
-        "Pooling",
-        &[("kernel", "(3,)"), ("stride", "2"), ("pooling_convention", "same"), ("pool_type", "avg")],
-        &[(&[2, 2, 7], Apart)],
-    ),
-    ("Pooling", &[("kernel", "(2, 2, 2)"), ("pool_type", "sum")], &[(&[1, 2, 3, 3, 3], Apart)]),
-    ("Pooling", &[("global_pool", "True"), ("pool_type", "avg")], &[(&[2, 3, 3, 4], Apart)]),
-    ("Activation", &[("act_type", "relu")], &[D]),
-    ("Activation", &[("act_type", "sigmoid")], &[D]),
-    ("Activation", &[("act_type", "tanh")], &[D]),
-    ("Activation", &[("act_type", "softrelu")], &[D]),
-    ("Activation", &[("act_type", "softsign")], &[D]),
-    ("Flatten", &[], &[D]),
-    ("Reshape", &[("shape", "(6, -1)")], &[D]),
-    ("Dropout", &[], &[D]),
-    ("Dropout", &[("p", "0.3"), ("axes", "(1,)"), ("mode", "always")], &[D]),
-    ("Dropout", &[("p", "0.4"), ("axes", "(0, 2)")], &[D]),
-    ("SoftmaxOutput", &[], &[(&[4, 5], Apart), (&[4], IntClasses(5))]),
-    ("SoftmaxOutput", &[("preserve_shape", "True"), ("out_grad", "1")], &[D, (&[2, 3], Classes(4))]),
-    ("softmax", &[], &[D]),
-    ("softmax", &[("axis", "1"), ("temperature", "2.5")], &[D]),
-    ("log_softmax", &[], &[D]),
-    ("log_softmax", &[("axis", "-3"), ("temperature", "0.5")], &[D]),
-    ("add_n", &[("num_args", "1")], &[D]),
-    ("add_n", &[("num_args", "3")], &[D, P, D]),
-    ("broadcast_add", &[], &[(&[2, 1, 4], Apart), (&[1, 3, 4], Apart)]),
-    ("broadcast_sub", &[], &[D, (&[4], Apart)]),
-    ("broadcast_mul", &[], &[(&[1], Apart), D]),
-    ("broadcast_mul", &[], &[D, (&[3, 1], Apart)]),
-    ("broadcast_div", &[], &[(&[2, 3], Apart), (&[2, 3], Positive)]),
-    ("broadcast_div", &[], &[D, (&[2, 1, 4], Positive)]),
-    ("elemwise_add", &[], &[D, P]),
-    ("_grad_add", &[], &[D, P]),
-    ("elemwise_sub", &[], &[D, P]),
-    ("elemwise_mul", &[], &[D, P]),
-    ("elemwise_div", &[], &[D, P]),
-    ("_copy", &[], &[D]),
-    ("BlockGrad", &[], &[D]),
-    ("negative", &[], &[D]),
-    ("square", &[], &[D]),
-    ("sqrt", &[], &[P]),
-    ("exp", &[], &[D]),
-    ("log", &[], &[P]),
-    ("abs", &[], &[D]),
-    ("zeros_like", &[], &[D]),
-    ("ones_like", &[], &[D]),
-    ("_plus_scalar", S, &[D]),
-    ("_minus_scalar", S, &[D]),
-    ("_rminus_scalar", S, &[D]),
-    ("_mul_scalar", S, &[D]),
-    ("_div_scalar", S, &[D]),
-    ("_rdiv_scalar", S, &[P]),
-    ("_maximum_scalar", S, &[D]),
-    ("_minimum_scalar", S, &[D]),
-    ("_power_scalar", S, &[P]),
-    ("sum", &[], &[D]),
-    ("sum", &[("axis", "(0, 2)")], &[D]),
-    ("sum", &[("axis", "1"), ("keepdims", "True")], &[D]),
-    ("mean", &[("axis", "-1"), ("exclude", "True")], &[D]),
-    ("mean", &[("axis", "1")], &[D]),
-    ("dot", &[], &[(&[2, 3], Apart), (&[3, 4], Apart)]),
-    ("dot", &[("transpose_a", "True")], &[(&[3, 2], Apart), (&[3, 4], Apart)]),
-    ("dot", &[("transpose_b", "True")], &[(&[5, 2, 3], Apart), (&[4, 3], Apart)]),
-    ("dot", &[("transpose_a", "1"), ("transpose_b", "1")], &[(&[3, 2], Apart), (&[4, 3], Apart)]),
-    ("dot", &[], &[(&[3], Apart), (&[3], Apart)]),
-    ("transpose", &[], &[D]),
-    ("transpose", &[("axes", "(1, 2, 0)")], &[D]),
-    ("Cast", &[("dtype", "float64")], &[D]),
-    ("_zeros", &[("shape", "(2, 3)")], &[]),
-    ("_ones", &[("shape", "(2,)"), ("dtype", "int32")], &[]),
-    ("_random_uniform", &[("shape", "(2, 3)"), ("low", "-1")], &[]),
-    ("_random_normal", &[("shape", "(2, 3)"), ("scale", "1e-2"), ("dtype", "float64")], &[]),
-    ("sgd_update", &[("lr", "0.1"), ("wd", "0.01"), ("clip_gradient", "0.5")], &[D, P]),
-    ("sgd_mom_update", &[("lr", "0.1"), ("momentum", "0.9"), ("rescale_grad", "0.5")], &[D, P, D]),
-];
 
 /// Uses whose work is cut into parts.
 const LARGE: &[(&str, Given, Inputs)] = &[
@@ -211,14 +55,14 @@ const LARGE: &[(&str, Given, Inputs)] = &[
     ),
 ];
 
-fn make(rows: &[(&str, Given, Inputs)]) -> Vec<Use> {
-    let inputs = |inputs: Inputs| (1..).zip(inputs).map(|(seed, (shape, values))| values.array(shape, seed)).collect();
-    rows.iter().map(|(op, given, ins)| Use::new(op, given, inputs(ins))).collect()
+fn usage(op: &str, given: Given, inputs: Inputs) -> Use {
+    let inputs = (1..).zip(inputs).map(|(seed, (shape, values))| array(*values, shape, seed));
+    Use::new(op, given, inputs.collect())
 }
 
 /// A use of every operator that has a name of its own in symbols, in float64.
 pub fn forward() -> Vec<Use> {
-    make(ROWS)
+    examples::all().map(|(op, given, inputs, _)| usage(op, given, inputs)).collect()
 }
 
 pub fn has_gradient(usage: &Use) -> bool {
@@ -228,7 +72,7 @@ pub fn has_gradient(usage: &Use) -> bool {
 /// A gradient of the first output.
 pub fn out_grad(usage: &Use) -> Option<Array> {
     let desc = &usage.outputs[0];
-    (!usage.op.is_loss(&usage.params)).then(|| Apart.array(desc.shape.dims(), 99).cast(desc.dtype))
+    (!usage.op.is_loss(&usage.params)).then(|| array(Apart, desc.shape.dims(), 99).cast(desc.dtype))
 }
 
 fn with_backward(uses: Vec<Use>) -> Vec<Use> {
@@ -243,13 +87,13 @@ fn with_backward(uses: Vec<Use>) -> Vec<Use> {
 
 /// Uses of all operators, those of gradients included, in float64.
 pub fn all() -> &'static [Use] {
-    static ALL: LazyLock<Vec<Use>> = LazyLock::new(|| with_backward(make(ROWS)));
+    static ALL: LazyLock<Vec<Use>> = LazyLock::new(|| with_backward(forward()));
     &ALL
 }
 
 /// Uses that are large enough to be cut into parts, and their gradients, in float64.
 pub fn large() -> Vec<Use> {
-    with_backward(make(LARGE))
+    with_backward(LARGE.iter().map(|(op, given, inputs)| usage(op, given, inputs)).collect())
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The layers and the update rules against naive loops over their definitions.
 
-use super::examples::Values;
+use super::examples::array;
 use super::usage::{Array, How, Use};
 use super::{engine, gradient, workers};
 use proptest::prelude::*;
 use varflow_ops::Run;
+use varflow_ops::examples::Values;
 
 /// A result of an oracle and the magnitude of the terms behind it.
 #[derive(Clone, Copy, Default)]
@@ -53,8 +54,8 @@ proptest! {
         // data (batch…, inner); flattened, all of it but the first axis is summed over.
         let shape = [&batch[..], &[inner]].concat();
         let k: usize = if flatten { shape[1..].iter().product() } else { inner };
-        let mut inputs = vec![Values::Apart.array(&shape, seed), Values::Apart.array(&[hidden, k], seed ^ 1)];
-        let bias = Values::Apart.array(&[hidden], seed ^ 2);
+        let mut inputs = vec![array(Values::Apart, &shape, seed), array(Values::Apart, &[hidden, k], seed ^ 1)];
+        let bias = array(Values::Apart, &[hidden], seed ^ 2);
         inputs.extend(Some(bias.clone()).filter(|_| !no_bias));
         let rows = inputs[0].values.chunks(k);
         let wanted: Vec<Sum> = rows.flat_map(|row| {
@@ -135,8 +136,8 @@ fn convolution(w: &Windows, sizes: [usize; 4], no_bias: bool, seed: u8) -> Use {
     let [samples, channels, filters, groups] = sizes;
     let data = [&[samples, channels * groups], &w.lens[..]].concat();
     let weight = [&[filters * groups, channels], &w.kernel[..]].concat();
-    let mut inputs = vec![Values::Apart.array(&data, seed), Values::Apart.array(&weight, seed ^ 1)];
-    inputs.extend((!no_bias).then(|| Values::Apart.array(&[filters * groups], seed ^ 2)));
+    let mut inputs = vec![array(Values::Apart, &data, seed), array(Values::Apart, &weight, seed ^ 1)];
+    inputs.extend((!no_bias).then(|| array(Values::Apart, &[filters * groups], seed ^ 2)));
     let mut attrs = w.attrs();
     attrs.extend([
         ("dilate", tuple(&w.dilate)),
@@ -192,7 +193,7 @@ proptest! {
         let mut attrs = w.attrs();
         attrs.extend([("pooling_convention", convention.to_string()), ("pool_type", pool_type.to_string())]);
         attrs.extend(count_pad.map(|count| ("count_include_pad", count.to_string())));
-        let data = Values::Apart.array(&[&[2, 2], &w.lens[..]].concat(), seed);
+        let data = array(Values::Apart, &[&[2, 2], &w.lens[..]].concat(), seed);
         let usage = Use::new("Pooling", &as_given(&attrs), vec![data.clone()]);
         let plane: usize = w.lens.iter().product();
         let mut wanted = Vec::new();
@@ -225,7 +226,7 @@ proptest! {
         seed in any::<u8>(),
     ) {
         let (len, pool_type) = (len.max(kernel), ["max", "avg", "sum"][pool_type]);
-        let data = Values::Apart.array(&[2, 2, len], seed);
+        let data = array(Values::Apart, &[2, 2, len], seed);
         let (kernel_text, stride_text) = (tuple(&[kernel]), tuple(&[stride]));
         let given = [("kernel", &*kernel_text), ("stride", &stride_text), ("pooling_convention", "same"), ("pool_type", pool_type)];
         let usage = Use::new("Pooling", &given, vec![data.clone()]);
@@ -265,7 +266,7 @@ proptest! {
         let mut attrs = w.attrs();
         attrs.push(("pool_type", ["max", "avg", "sum"][pool_type].to_string()));
         attrs.push(("pooling_convention", if full { "full" } else { "valid" }.to_string()));
-        let data = Values::Apart.array(&[&[2, 1], &w.lens[..]].concat(), seed);
+        let data = array(Values::Apart, &[&[2, 1], &w.lens[..]].concat(), seed);
         gradient::check(&Use::new("Pooling", &as_given(&attrs), vec![data]));
     }
 }
@@ -289,7 +290,7 @@ fn activations() {
         ("softrelu", |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
         ("softsign", |x| x / (1.0 + x.abs())),
     ];
-    let data = Values::Apart.array(&[3, 5, 7], 1);
+    let data = array(Values::Apart, &[3, 5, 7], 1);
     for (name, f) in functions {
         let got = output(&Use::new("Activation", &[("act_type", name)], vec![data.clone()]));
         for (x, y) in data.values.iter().zip(&got.values) {
@@ -303,7 +304,7 @@ proptest! {
 
     #[test]
     fn sums_of_many(len in 1..200_usize, n in 1..6_usize, seed in any::<u8>()) {
-        let inputs: Vec<_> = (0..n).map(|i| Values::Apart.array(&[len], seed.wrapping_add(i as u8))).collect();
+        let inputs: Vec<_> = (0..n).map(|i| array(Values::Apart, &[len], seed.wrapping_add(i as u8))).collect();
         let got = output(&Use::new("add_n", &[("num_args", &n.to_string())], inputs.clone()));
         // Added in order: the very same bits.
         let wanted: Vec<f64> =
@@ -319,7 +320,7 @@ proptest! {
         momentum in prop::option::of(0.0..1.0_f64),
         seed in any::<u8>(),
     ) {
-        let inputs: Vec<_> = (0..3).map(|i| Values::Apart.array(&[len], seed.wrapping_add(i))).collect();
+        let inputs: Vec<_> = (0..3).map(|i| array(Values::Apart, &[len], seed.wrapping_add(i))).collect();
         let (weight, grad, mom) = (&inputs[0].values, &inputs[1].values, &inputs[2].values);
         let texts = [("lr", lr), ("wd", wd), ("rescale_grad", rescale), ("clip_gradient", clip)];
         let mut attrs: Vec<_> = texts.map(|(k, v)| (k, v.to_string())).to_vec();
@@ -341,7 +342,7 @@ proptest! {
 
 #[test]
 fn reshaping_moves_nothing() {
-    let data = Values::Apart.array(&[2, 3, 4], 1);
+    let data = array(Values::Apart, &[2, 3, 4], 1);
     for (op, given, shape) in [
         ("Flatten", &[][..], &[2, 12][..]),
         ("Reshape", &[("shape", "(4, -1)")], &[4, 6]),
@@ -354,7 +355,7 @@ fn reshaping_moves_nothing() {
 }
 
 fn dropout(given: &[(&str, &str)], shape: &[usize]) -> Use {
-    Use::new("Dropout", given, vec![Values::Apart.array(shape, 5)])
+    Use::new("Dropout", given, vec![array(Values::Apart, shape, 5)])
 }
 
 proptest! {

@@ -1,10 +1,11 @@
 //! Softmax and its losses against naive ones.
 
-use super::examples::Values;
+use super::examples::array;
 use super::gradient;
 use super::usage::{Array, How, Use};
 use super::workers;
 use proptest::prelude::*;
+use varflow_ops::examples::Values;
 
 /// Softmax along one axis of data seen as (outer, axis, inner), or its logarithm.
 fn naive(x: &[f64], [outer, n, inner]: [usize; 3], temperature: f64, log: bool) -> Vec<f64> {
@@ -45,7 +46,7 @@ proptest! {
         log in any::<bool>(),
         seed in any::<u8>(),
     ) {
-        let data = Values::Apart.array(&sizes, seed);
+        let data = array(Values::Apart, &sizes, seed);
         let given = [("axis", "1"), ("temperature", &*text(temperature))];
         let usage = Use::new(if log { "log_softmax" } else { "softmax" }, &given, vec![data.clone()]);
         let got = usage.run(&How::on(&workers(0))).unwrap().output();
@@ -153,10 +154,10 @@ proptest! {
     fn loss_gradients_are_as_defined(loss in losses(), seed in any::<u8>(), int_labels in any::<bool>()) {
         let (data, label) = loss.shapes();
         let classes = loss.sizes[1];
-        let output = Values::Share.array(&data, seed);
+        let output = array(Values::Share, &data, seed);
         let kind = if int_labels { Values::IntClasses(classes) } else { Values::Classes(classes) };
-        let label = kind.array(&label, seed.wrapping_add(1));
-        let out_grad = loss.out_grad.then(|| Values::Apart.array(&data, seed.wrapping_add(2)));
+        let label = array(kind, &label, seed.wrapping_add(1));
+        let out_grad = loss.out_grad.then(|| array(Values::Apart, &data, seed.wrapping_add(2)));
         let wanted = loss.gradient(&output.values, &label.values, out_grad.as_ref().map(|g| &*g.values));
         let attrs = loss.attrs();
         let given: Vec<_> = attrs.iter().map(|(k, v)| (*k, v.as_str())).collect();
@@ -172,7 +173,7 @@ proptest! {
     #[test]
     fn loss_outputs_are_softmax(loss in losses(), seed in any::<u8>()) {
         let (data, label) = loss.shapes();
-        let inputs = vec![Values::Apart.array(&data, seed), Values::Classes(loss.sizes[1]).array(&label, seed)];
+        let inputs = vec![array(Values::Apart, &data, seed), array(Values::Classes(loss.sizes[1]), &label, seed)];
         let wanted = naive(&inputs[0].values, loss.sizes, 1.0, false);
         let usage = Use::new("SoftmaxOutput", &[("multi_output", &text(loss.multi))], inputs);
         assert_near(&usage.run(&How::on(super::engine())).unwrap().output().values, &wanted);
@@ -182,8 +183,8 @@ proptest! {
 /// Labels of data's shape are probabilities.
 #[test]
 fn labels_may_be_probabilities() {
-    let output = Values::Share.array(&[3, 4], 1);
-    let label = Values::Share.array(&[3, 4], 2);
+    let output = array(Values::Share, &[3, 4], 1);
+    let label = array(Values::Share, &[3, 4], 2);
     let given = [("grad_scale", "0.5"), ("normalization", "batch"), ("smooth_alpha", "0.3")];
     let wanted: Vec<_> = output.values.iter().zip(&label.values).map(|(y, l)| (y - l) * 0.5).collect();
     let usage =
@@ -194,8 +195,8 @@ fn labels_may_be_probabilities() {
 /// The gradient is that of the summed cross entropy, by central differences through `log_softmax`.
 #[test]
 fn the_loss_is_the_cross_entropy() {
-    let data = Values::Apart.array(&[4, 5], 3);
-    let label = Values::IntClasses(5).array(&[4], 4);
+    let data = array(Values::Apart, &[4, 5], 3);
+    let label = array(Values::IntClasses(5), &[4], 4);
     let usage = Use::new("SoftmaxOutput", &[], vec![data.clone(), label.clone()]);
     let grads = super::graph::backward(&usage, None).unwrap().grads;
     assert!(grads[1].is_none());
@@ -225,7 +226,7 @@ proptest! {
         seed in any::<u8>(),
     ) {
         let given = [("axis", "1"), ("temperature", &*text(temperature))];
-        let data = Values::Apart.array(&sizes, seed);
+        let data = array(Values::Apart, &sizes, seed);
         gradient::check(&Use::new(if log { "log_softmax" } else { "softmax" }, &given, vec![data]));
     }
 }

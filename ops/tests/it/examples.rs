@@ -1,7 +1,8 @@
-//! Uses of every operator, with all shapes written by hand: what the uniform checks run over.
+//! Uses of every operator that is not hidden, and of some that are: what the uniform checks run over.
 
 use super::{attrs, builtin};
 use std::sync::Arc;
+use varflow_ops::examples;
 use varflow_ops::{DType, Operator, Params, Shape};
 
 /// One use of an operator.
@@ -203,14 +204,18 @@ pub fn all() -> Vec<Example> {
         let inputs: Shapes = if n == 1 { &[D] } else { &[D, D] };
         rows.extend(names.iter().map(|name| -> Row { (name, given, inputs, &[D]) }));
     }
-    let make = |(name, given, inputs, outputs): Row| {
+    let make = |(name, given, inputs, outputs): (&str, examples::Given, Vec<&[usize]>, Shapes)| {
         let op = registry.operator(name).unwrap().clone();
         assert_eq!(op.name(), name);
         let attrs = attrs(given);
         let params = op.schema().parse(&attrs).unwrap();
         op.check(&params).unwrap();
-        let shapes = |s: Shapes| s.iter().map(|s| Shape::new(s)).collect();
-        Example { op, params, attrs, inputs: shapes(inputs), outputs: shapes(outputs) }
+        let shapes = |s: &[&[usize]]| s.iter().map(|s| Shape::new(s)).collect();
+        Example { op, params, attrs, inputs: shapes(&inputs), outputs: shapes(outputs) }
     };
-    rows.into_iter().map(make).collect()
+    let rows = rows.into_iter().map(|(name, given, inputs, outputs)| (name, given, inputs.to_vec(), outputs));
+    let shared = examples::all().map(|(name, given, inputs, outputs)| {
+        (*name, *given, inputs.iter().map(|(shape, _)| *shape).collect(), *outputs)
+    });
+    rows.chain(shared).map(make).collect()
 }
