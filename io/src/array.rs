@@ -112,6 +112,52 @@ impl Array {
         Ok(Array { shape, elements: Elements::from_vec(values).ok_or_else(unknown)? })
     }
 
+    /// An array of the elements that these bytes are, in this machine's order. Booleans become `u8`.
+    ///
+    /// # Errors
+    /// When they are not as many as `desc` says.
+    pub fn from_bytes(desc: TensorDesc, bytes: Vec<u8>) -> Result<Array> {
+        let TensorDesc { shape, dtype } = desc;
+        if shape.checked_len().and_then(|n| n.checked_mul(dtype.size_bytes())) != Some(bytes.len()) {
+            let found = bytes.len();
+            return Err(Error::Shape(format!("a {dtype} array of shape {shape} cannot be {found} bytes")));
+        }
+        Ok(Array { shape, elements: Elements::from_bytes(dtype, bytes) })
+    }
+
+    /// The bytes of the elements in this machine's order.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.elements.as_bytes()
+    }
+
+    /// One array of all the samples of several, in order.
+    ///
+    /// # Errors
+    /// No arrays; arrays that differ in dtype or in the shape of a sample.
+    pub fn concat(arrays: &[Array]) -> Result<Array> {
+        let Some(first) = arrays.first() else {
+            return Err(Error::Shape("there are no arrays to put together".to_string()));
+        };
+        let sample = |a: &Array| a.shape.dims().get(1..).map(<[usize]>::to_vec);
+        if let Some(other) = arrays.iter().find(|a| sample(a) != sample(first) || a.dtype() != first.dtype()) {
+            let (a, b) = (first.describe(), other.describe());
+            return Err(Error::Shape(format!("{a} and {b} cannot be put together along their first axis")));
+        }
+        let mut dims = first.shape.dims().to_vec();
+        match dims.first_mut() {
+            Some(samples) => *samples = arrays.iter().map(Array::num_samples).sum(),
+            None => return Err(Error::Shape("scalars have no axis to be put together along".to_string())),
+        }
+        let bytes = arrays.iter().flat_map(Array::as_bytes).copied().collect();
+        Array::from_bytes(TensorDesc { shape: Shape::from(dims), dtype: first.dtype() }, bytes)
+    }
+
+    /// `float32 of shape (2, 3)`.
+    fn describe(&self) -> String {
+        format!("{} of shape {}", self.dtype(), self.shape)
+    }
+
     /// From the bytes of a file. `bytes` are as many as `desc` says.
     pub(crate) fn from_file_bytes(desc: TensorDesc, order: ByteOrder, mut bytes: Vec<u8>) -> Array {
         debug_assert_eq!(bytes.len(), desc.len_bytes());
@@ -214,6 +260,20 @@ mod tests {
         assert_eq!(a.as_slice::<f32>().unwrap_err().to_string(), "the array holds float16, not float32");
         assert_eq!(a.to_f32(), [1.5, 1.0]);
         assert_eq!(a.reshape([3]).unwrap_err().to_string(), "an array of shape (3,) has 3 elements, not 2");
+    }
+
+    #[test]
+    fn samples_are_put_together() {
+        let a = Array::new([1, 2], vec![1_i16, 2]).unwrap();
+        let b = Array::new([2, 2], vec![3_i16, 4, 5, 6]).unwrap();
+        assert_eq!(Array::concat(&[a.clone(), b]).unwrap(), Array::new([3, 2], vec![1_i16, 2, 3, 4, 5, 6]).unwrap());
+        assert_eq!(Array::from_bytes(TensorDesc::new([1, 2], DType::I16), a.as_bytes().to_vec()).unwrap(), a);
+        assert!(Array::from_bytes(TensorDesc::new([1, 2], DType::I32), a.as_bytes().to_vec()).is_err());
+        let wide = Array::new([1, 3], vec![0_i16; 3]).unwrap();
+        let told = Array::concat(&[a.clone(), wide]).unwrap_err().to_string();
+        assert!(told.starts_with("int16 of shape (1, 2) and int16 of shape (1, 3) cannot"), "{told}");
+        assert!(Array::concat(&[a, Array::new([1, 2], vec![0_u8; 2]).unwrap()]).is_err());
+        assert!(Array::concat(&[]).is_err() && Array::concat(&[Array::new([], vec![1_u8]).unwrap()]).is_err());
     }
 
     #[test]

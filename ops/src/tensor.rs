@@ -138,6 +138,40 @@ impl Tensor {
         Ok(values)
     }
 
+    /// A tensor with the elements that these bytes are, in this machine's order.
+    ///
+    /// # Errors
+    /// When they are not as many as `desc` says.
+    pub fn from_bytes(engine: &Engine, desc: TensorDesc, bytes: &[u8]) -> Result<Tensor> {
+        let TensorDesc { shape, dtype } = desc;
+        let tensor = Tensor::zeros(engine, shape, dtype)?;
+        let wanted = tensor.desc.len_bytes();
+        if bytes.len() != wanted {
+            let text = format!("a {dtype} tensor of shape {} is {wanted} bytes, not {}", tensor.shape(), bytes.len());
+            return Err(Error::Shape(text));
+        }
+        // SAFETY: nobody else has the tensor yet, the view is inside the storage, and its length is checked.
+        unsafe { tensor.view().as_mut_slice::<u8>() }.copy_from_slice(bytes);
+        Ok(tensor)
+    }
+
+    /// The bytes of the elements in this machine's order, once the tasks pushed so far that write them are done.
+    ///
+    /// # Errors
+    /// The root cause, if one of them failed.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let out = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (from, to, done) = (self.clone(), out.clone(), self.engine.var());
+        self.engine.raw("read_tensor").read(&self.var).overwrite(&done).run(move |_| {
+            // SAFETY: this task reads the tensor, so nobody writes it; any bytes are bytes.
+            let bytes = unsafe { from.view().as_slice::<u8>() };
+            *to.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bytes.to_vec();
+        });
+        done.wait()?;
+        let bytes = std::mem::take(&mut *out.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        Ok(bytes)
+    }
+
     /// Pushes a task that replaces the elements by these.
     ///
     /// # Errors

