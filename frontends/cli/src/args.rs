@@ -2,6 +2,7 @@
 
 use crate::data::Dataset;
 use crate::network::Network;
+use crate::pictures::PictureArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -26,12 +27,19 @@ Examples:
   varflow predict --model-prefix run/lenet --epoch 10 --dataset fashion-mnist --num-examples 20
   varflow predict --model-prefix run/lenet --epoch 10 --dataset fashion-mnist boot.png
   varflow predict --model-prefix run/lenet --epoch 10 images.npy --top 3
+  varflow predict --model-prefix resnet-50 --epoch 0 --labels synset.txt --top 5 cat.jpg dog.png
+  varflow predict --model-prefix squeezenet --epoch 0 --resize 227x227 --bgr --mean 123.68,116.779,103.939 cat.jpg
 
-Files are told by their contents: idx (gzipped or not), .npy or PNG. Pictures are read as grey, light on dark as in the
-training data, and must have the size that the network was trained on. Bytes are divided by 255; other numbers are taken
-as they are.";
+Files are told by their contents: idx (gzipped or not), .npy, PNG or JPEG. Arrays of idx and .npy files must have the size
+that the network takes; bytes are divided by 255, other numbers taken as they are.
 
-/// Train, score and look into networks.
+Pictures become grey or RGB, whichever the network takes, each value v becoming (v - mean) / std * scale. For a grey network
+they are resized to its size and divided by 255, unless options say otherwise; for a colour one the shorter side becomes 8/7
+of its size, the centre is cropped, and the means of ImageNet, 123.68,116.779,103.939, are subtracted. Its size is that of
+--crop or --resize HxW, else the first of 224, 299, 227, 32 and 28 that its parameters fit. With any of --mean, --std and
+--scale those not given are 0, 1 and 1. The orientation in EXIF data is not looked at.";
+
+/// Train, score, run and look into networks.
 #[derive(Parser)]
 #[command(name = "varflow", version, propagate_version = true, subcommand_required = true)]
 pub(crate) struct Cli {
@@ -53,7 +61,10 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Print the classes that a checkpoint sees in a data set's test part, or in files.
     #[command(after_help = PREDICT_EXAMPLES)]
-    Predict(PredictArgs),
+    Predict(Box<PredictArgs>),
+    /// Run a network once on arrays in .npy files and write what it computes.
+    #[command(after_help = crate::run::EXAMPLES)]
+    Run(crate::run::RunArgs),
     /// Print a network's layers, shapes and parameters.
     Summary(SummaryArgs),
     /// Print the memory plan of a network, for training and for inference.
@@ -209,7 +220,16 @@ pub(crate) struct PredictArgs {
     /// Print the K classes of highest score.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: u32,
-    /// Pictures: idx, .npy or PNG.
+    /// What classes are called: a text file of a line for each.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+    /// Print one JSON object a picture, with keys picture, label (null unless known) and top, a list of objects with keys
+    /// class, name and score.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Pictures: PNG, JPEG, idx or .npy.
     #[arg(value_name = "FILES")]
     pub(crate) files: Vec<PathBuf>,
 }
@@ -271,7 +291,8 @@ pub(crate) enum Sort {
     Optimizers,
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+/// `NAME=VALUE`, split.
+pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').map(|(name, value)| (name.trim(), value));
     let (name, value) = pair.filter(|(name, _)| !name.is_empty()).ok_or("wanted NAME=VALUE")?;
     Ok((name.to_string(), value.to_string()))

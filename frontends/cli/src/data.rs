@@ -4,12 +4,13 @@ use crate::args::{DataArgs, DataCommand};
 use crate::failure::{Failure, say};
 use crate::progress::bytes_bar;
 use clap::ValueEnum;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use varflow::engine::Engine;
 use varflow::io::{
-    Array, ArrayIter, ArrayIterBuilder, FetchEvent, Split, default_data_dir, fetch, has_mnist_like, load_mnist_like,
-    read_idx, read_npy, read_png_grey,
+    Array, ArrayIter, ArrayIterBuilder, FetchEvent, Image, Split, default_data_dir, fetch, has_mnist_like,
+    load_mnist_like, read_idx, read_npy,
 };
 use varflow::{Error, Result};
 
@@ -85,30 +86,42 @@ pub(crate) fn load(dataset: Dataset, data_dir: Option<&Path>) -> Result<varflow:
 
 /// Batches of pictures, brought into 0 to 1, and labels.
 pub(crate) fn labelled(engine: &Engine, part: &Split, batch_size: usize) -> ArrayIterBuilder {
-    pictures(engine, &part.images, batch_size).label("softmax_label", part.labels.clone())
+    pictures(engine, "data", &part.images, batch_size).label("softmax_label", part.labels.clone())
 }
 
-/// Batches of pictures without labels.
-pub(crate) fn pictures(engine: &Engine, images: &Arc<Array>, batch_size: usize) -> ArrayIterBuilder {
+/// Batches of pictures without labels, for this input of a network.
+pub(crate) fn pictures(engine: &Engine, input: &str, images: &Arc<Array>, batch_size: usize) -> ArrayIterBuilder {
     let scale = if images.dtype() == varflow::ops::DType::U8 { 1.0 / 255.0 } else { 1.0 };
-    ArrayIter::builder(engine).scaled_data("data", images.clone(), scale).batch_size(batch_size)
+    ArrayIter::builder(engine).scaled_data(input, images.clone(), scale).batch_size(batch_size)
 }
 
-/// Reads an array from an idx or `.npy` file, or a picture from a PNG file, told apart by their first bytes.
+/// Reads an array from an idx or `.npy` file, or a picture, in grey, from a PNG or JPEG file, told apart by their first
+/// bytes.
 pub(crate) fn read_array(path: &Path) -> Result<Array> {
-    let mut head = Vec::new();
-    let failed = |e| Error::io(format!("cannot read {}", path.display()), e);
-    std::io::Read::read_to_end(&mut std::io::Read::take(std::fs::File::open(path).map_err(failed)?, 6), &mut head)
-        .map_err(failed)?;
+    let head = read_head(path)?;
     match &head[..] {
         b"\x93NUMPY" => read_npy(path),
-        [0x89, b'P', b'N', b'G', ..] => read_png_grey(path),
+        head if Image::is_known(head) => Image::read(path)?.into_grey().into_array(),
         [0, 0, ..] | [0x1f, 0x8b, ..] => read_idx(path),
         _ => Err(Error::Data(format!(
-            "{} begins with the bytes {head:02x?}: wanted an idx file (plain or gzipped), .npy or PNG",
+            "{} begins with the bytes {head:02x?}: wanted an idx file (plain or gzipped), .npy, PNG or JPEG",
             path.display()
         ))),
     }
+}
+
+/// Whether a file holds a picture, PNG or JPEG.
+pub(crate) fn is_picture(path: &Path) -> Result<bool> {
+    Ok(Image::is_known(&read_head(path)?))
+}
+
+/// The first bytes of a file.
+fn read_head(path: &Path) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let failed = |e| Error::io(format!("cannot read {}", path.display()), e);
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(6).read_to_end(&mut head).map_err(failed)?;
+    Ok(head)
 }
 
 /// Reads pictures: (height, width) is one, (samples, height, width) are several of one channel, four axes are

@@ -1,4 +1,4 @@
-//! The command `varflow`: train, score and look into networks.
+//! The command `varflow`: train, score, run and look into networks.
 //!
 //! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Errors are one paragraph on standard error.
 
@@ -9,10 +9,12 @@ mod failure;
 mod inspect;
 mod network;
 mod operators;
+mod pictures;
 mod plugin;
 mod plugins;
 mod predict;
 mod progress;
+mod run;
 mod score;
 mod show;
 mod source;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Data(args) => data::run(&args),
         Command::Score(args) => score::run(&args, &plugins),
         Command::Predict(args) => predict::run(&args, &plugins),
+        Command::Run(args) => run::run(&args, &plugins),
         Command::Summary(args) => inspect::summary(&args, &plugins),
         Command::Plan(args) => inspect::plan(&args, &plugins),
         Command::Ops(args) => operators::run(&args, &plugins),

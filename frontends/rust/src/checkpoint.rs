@@ -7,7 +7,7 @@ use crate::states::{Progress, States};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use varflow_ops::{Error, Result, Runtime};
+use varflow_ops::{Error, Result, Runtime, Shape};
 use varflow_symbol::{HostArray, json, save_atomically};
 
 /// The files of a checkpoint.
@@ -43,6 +43,12 @@ impl Loaded {
     fn read(path: &Path) -> Result<Loaded> {
         let arrays = varflow_symbol::params::load(path)?.into_iter().collect();
         Ok(Loaded { path: path.to_path_buf(), arrays })
+    }
+
+    /// The array of a parameter, under its name with or without `arg:` or `aux:`.
+    pub(crate) fn shape(&self, name: &str) -> Option<&Shape> {
+        let keys = [format!("arg:{name}"), format!("aux:{name}"), name.to_string()];
+        keys.iter().find_map(|key| self.arrays.get(key)).map(|array| &array.desc.shape)
     }
 
     /// Sets the parameters if the arrays fit, each of them.

@@ -124,6 +124,33 @@ impl Module {
         Ok(())
     }
 
+    /// Checks that inputs of these shapes fit the network, and its parameters as far as they are there, without binding
+    /// anything.
+    ///
+    /// # Errors
+    /// A name that the network does not have; shapes that contradict each other or leave one open.
+    pub fn check_inputs(&self, inputs: &[(&str, Shape)]) -> Result<()> {
+        let given = inputs.iter().map(|(name, shape)| (*name, PartialShape::from(shape)));
+        let is_new = |name: &str| !inputs.iter().any(|(n, _)| *n == name);
+        let names = self.graph.nodes.iter().filter(|n| n.op.is_none() && is_new(&n.name)).map(|n| &n.name[..]);
+        let known = names.filter_map(|name| Some((name, PartialShape::from(self.param_shape(name)?))));
+        infer_shapes(&self.graph, &given.chain(known).collect::<Vec<_>>()).map(|_| ())
+    }
+
+    /// The arguments that are neither parameters that have values, or wait for them in a checkpoint, nor labels of losses:
+    /// what is to be given for a prediction.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<&str> {
+        let arguments = self.graph.arguments().into_iter().filter(|i| self.uses[*i].role != "label");
+        let names = arguments.map(|i| &self.graph.nodes[i].name[..]);
+        names.filter(|name| self.param_shape(name).is_none()).collect()
+    }
+
+    fn param_shape(&self, name: &str) -> Option<&Shape> {
+        let bound = self.params.iter().find(|p| p.name == name).map(|p| p.tensor.shape());
+        bound.or_else(|| self.loaded.as_ref()?.shape(name))
+    }
+
     /// Gives the parameters their first values, unless a checkpoint did. Random numbers follow from the seed and each
     /// parameter's name.
     ///

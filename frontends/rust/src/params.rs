@@ -1,7 +1,7 @@
 //! The parameters of a network: its arguments that are no inputs, and its auxiliary states.
 
 use crate::init::{self, Initializer, Target};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use varflow_engine::Engine;
 use varflow_ops::{DType, Error, Result, Shape, Tensor};
 use varflow_symbol::{Graph, HostArray, Node};
@@ -99,22 +99,31 @@ fn multiplier(variable: &Node, key: &str, default: f64) -> Result<f64> {
 }
 
 /// Checks that arrays from a file are exactly the parameters, each of its shape, and sets them. Nothing is set on an error.
+///
+/// Keys are as [`Param::key`] has them, or names alone, as in files that were not written as checkpoints.
 pub(crate) fn set_all(params: &[Param], arrays: &BTreeMap<String, HostArray>) -> Result<()> {
-    let mut values = BTreeMap::new();
+    let mut keys = BTreeSet::new();
+    let mut values = Vec::with_capacity(params.len());
+    let mut missing = Vec::new();
     for param in params {
-        let key = param.key();
-        let array = arrays.get(&key).ok_or_else(|| {
-            Error::Data(format!("it has no array {key}, which the network needs, of shape {}", param.tensor.shape()))
-        })?;
-        check_shape(&key, &array.desc.shape, param.tensor.shape())?;
-        let of_array = array.to_vec::<f32>().map_err(|e| e.at(key.clone()))?;
-        values.insert(key, of_array);
+        let found = arrays.get_key_value(&param.key()).or_else(|| arrays.get_key_value(&param.name));
+        let Some((key, array)) = found else {
+            missing.push(format!("{} of shape {}", param.key(), param.tensor.shape()));
+            continue;
+        };
+        check_shape(key, &array.desc.shape, param.tensor.shape())?;
+        values.push((param, array.to_vec::<f32>().map_err(|e| e.at(key.clone()))?));
+        keys.insert(key);
     }
-    if let Some((key, array)) = arrays.iter().find(|(key, _)| !values.contains_key(*key)) {
-        let text = format!("it has an array {key} of shape {}, which the network does not have", array.desc.shape);
-        return Err(Error::Data(text));
+    let superfluous = arrays.iter().filter(|(key, _)| !keys.contains(key));
+    let superfluous: Vec<_> = superfluous.map(|(key, array)| format!("{key} of shape {}", array.desc.shape)).collect();
+    let told = [("lacks", &missing), ("has what the network does not:", &superfluous)];
+    let told = told.iter().filter(|(_, arrays)| !arrays.is_empty());
+    let told: Vec<_> = told.map(|(what, arrays)| format!("it {what} {}", arrays.join(", "))).collect();
+    if !told.is_empty() {
+        return Err(Error::Data(told.join("; ")));
     }
-    params.iter().try_for_each(|p| values.remove(&p.key()).map_or(Ok(()), |v| p.tensor.set(v)))
+    values.into_iter().try_for_each(|(param, values)| param.tensor.set(values))
 }
 
 /// Checks one array of a file against the network.

@@ -1,0 +1,144 @@
+//! How pictures become a network's input: what the command line says, and what follows from the network where it says
+//! nothing.
+
+use clap::Args;
+use std::path::Path;
+use varflow::Error;
+use varflow::io::{Array, Filter, Image, Preprocess, Resize};
+use varflow::prelude::*;
+
+/// The means of red, green and blue over the pictures of the ImageNet challenge, as MXNet's and Caffe's models have them.
+const IMAGENET_MEAN: [f32; 3] = [123.68, 116.779, 103.939];
+/// The sizes that networks for pictures are made for, the likeliest first.
+const USUAL_SIDES: [usize; 5] = [224, 299, 227, 32, 28];
+
+/// What to do with PNG and JPEG pictures.
+#[derive(Args)]
+pub(crate) struct PictureArgs {
+    /// Bring the shorter side to N pixels, or height and width to H and W.
+    #[arg(long, value_name = "N|HxW", value_parser = resize)]
+    resize: Option<Resize>,
+    /// Then keep H by W pixels (or N by N) around the centre.
+    #[arg(long, value_name = "HxW", value_parser = crop)]
+    crop: Option<(usize, usize)>,
+    /// Subtract these from red, green and blue, which are 0 to 255.
+    #[arg(long, value_name = "R,G,B", value_parser = three, allow_hyphen_values = true)]
+    mean: Option<[f32; 3]>,
+    /// Then divide by these.
+    #[arg(long, value_name = "R,G,B", value_parser = divisors)]
+    std: Option<[f32; 3]>,
+    /// Then multiply by this.
+    #[arg(long, value_name = "X", value_parser = finite)]
+    scale: Option<f32>,
+    /// Channels in the order blue, green, red.
+    #[arg(long, conflicts_with = "rgb")]
+    bgr: bool,
+    /// Channels in the order red, green, blue, as is the default.
+    #[arg(long)]
+    rgb: bool,
+    /// How pixels are found when resizing: nearest, bilinear, bicubic, area or lanczos.
+    #[arg(long, default_value_t = Filter::default())]
+    filter: Filter,
+    /// Look at the nearest pixels only where a picture shrinks, as OpenCV does, not at all of them, as Pillow does.
+    #[arg(long)]
+    no_antialias: bool,
+}
+
+/// What one picture is for a network.
+struct Form {
+    is_grey: bool,
+    /// Height and width.
+    size: Option<(usize, usize)>,
+}
+
+impl PictureArgs {
+    /// What is to be done with pictures for this input of a network.
+    pub(crate) fn preprocess(&self, module: &Module, input: &str) -> Preprocess {
+        let form = self.form(module, input);
+        let (resize, crop) = match (self.resize, self.crop, form.size) {
+            (None, None, Some((height, width))) if form.is_grey => (Resize::Exact(height, width), None),
+            // 256 pixels for 224, in these proportions for other sizes.
+            (None, None, Some((height, width))) => (Resize::Short(height.max(width) * 8 / 7), form.size),
+            (Some(Resize::Short(short)), None, size) => (Resize::Short(short), size),
+            (resize, crop, _) => (resize.unwrap_or_default(), crop),
+        };
+        let says_values = self.mean.is_some() || self.std.is_some() || self.scale.is_some();
+        let (mean, scale) = match (says_values, form.is_grey) {
+            (false, true) => ([0.0; 3], 1.0 / 255.0),
+            (false, false) => (IMAGENET_MEAN, 1.0),
+            (true, _) => ([0.0; 3], 1.0),
+        };
+        Preprocess {
+            resize,
+            crop,
+            filter: self.filter,
+            antialias: !self.no_antialias,
+            grey: form.is_grey,
+            bgr: self.bgr,
+            mean: self.mean.unwrap_or(mean),
+            std: self.std.unwrap_or([1.0; 3]),
+            scale: self.scale.unwrap_or(scale),
+        }
+    }
+
+    /// What the network takes: of the size that the command line says, else of one of the usual sizes, whichever its
+    /// parameters fit. Grey in its own size where none does, so that the error says what there is and what is wanted.
+    fn form(&self, module: &Module, input: &str) -> Form {
+        let said = match (self.crop, self.resize) {
+            (Some(size), _) => Some(size),
+            (None, Some(Resize::Exact(height, width))) => Some((height, width)),
+            _ => None,
+        };
+        let sizes = said.map_or_else(|| USUAL_SIDES.map(|n| (n, n)).to_vec(), |size| vec![size]);
+        for (height, width) in sizes {
+            for channels in [3, 1] {
+                if module.check_inputs(&[(input, [1, channels, height, width].into())]).is_ok() {
+                    return Form { is_grey: channels == 1, size: Some((height, width)) };
+                }
+            }
+        }
+        Form { is_grey: true, size: None }
+    }
+}
+
+/// A picture from a file as a network's input, of shape (1, channels, height, width).
+pub(crate) fn read(path: &Path, how: &Preprocess) -> Result<Array, Error> {
+    how.apply(Image::read(path)?).map_err(|e| e.at(path.display().to_string()))
+}
+
+fn side(text: &str) -> Option<usize> {
+    text.trim().parse().ok().filter(|n| (1..=1 << 16).contains(n))
+}
+
+fn size(text: &str) -> Option<(usize, usize)> {
+    let (height, width) = text.split_once(['x', '×'])?;
+    Some((side(height)?, side(width)?))
+}
+
+fn resize(text: &str) -> Result<Resize, String> {
+    let exact = size(text).map(|(height, width)| Resize::Exact(height, width));
+    exact.or_else(|| side(text).map(Resize::Short)).ok_or_else(|| "wanted N or HxW, of pixels".to_string())
+}
+
+fn crop(text: &str) -> Result<(usize, usize), String> {
+    size(text).or_else(|| side(text).map(|n| (n, n))).ok_or_else(|| "wanted HxW or N, of pixels".to_string())
+}
+
+fn finite(text: &str) -> Result<f32, String> {
+    let value: Option<f32> = text.trim().parse().ok();
+    value.filter(|v| v.is_finite()).ok_or_else(|| "wanted a number".to_string())
+}
+
+fn three(text: &str) -> Result<[f32; 3], String> {
+    let values = text.split(',').map(finite).collect::<Result<Vec<_>, _>>().ok();
+    let values: Option<[f32; 3]> = match values.as_deref() {
+        Some([one]) => Some([*one; 3]),
+        Some([r, g, b]) => Some([*r, *g, *b]),
+        _ => None,
+    };
+    values.ok_or_else(|| "wanted three numbers R,G,B, or one for all".to_string())
+}
+
+fn divisors(text: &str) -> Result<[f32; 3], String> {
+    three(text).and_then(|v| if v.contains(&0.0) { Err("wanted numbers other than 0".to_string()) } else { Ok(v) })
+}

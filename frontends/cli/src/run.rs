@@ -1,0 +1,218 @@
+//! The command `run`: a network on arrays in files.
+
+use crate::failure::{Failure, say};
+use crate::plugins::Plugins;
+use clap::Args;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use varflow::io::{Array, read_npy, write_npy};
+use varflow::ops::{TensorDesc, Tensor};
+use varflow::symbol::{BindOptions, Executor, Graph, HostArray, Symbol, json, params};
+use varflow::{Error, Runtime};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  varflow run --symbol net-symbol.json --params net-0010.params --list
+  varflow run --symbol net-symbol.json --params net-0010.params --input data=x.npy --output y.npy
+  varflow run --symbol net-symbol.json --params net-0010.params --input data=x.npy --internal pool1 --output pool1.npy
+  varflow run --symbol net-symbol.json --input a=a.npy --input b=b.npy --output 'out-{}.npy'
+
+Arrays are taken as they are: shape and dtype must be those that the network wants. Parameters may be called arg:NAME, aux:NAME
+or NAME. Labels of losses that nothing gives are zeroes of the shape that follows from the data.";
+
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// The network: a symbol file.
+    #[arg(long, value_name = "FILE")]
+    symbol: PathBuf,
+    /// Its parameters and auxiliary states.
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
+    /// An input and the .npy file that gives it; may be given several times.
+    #[arg(long, value_name = "NAME=FILE", value_parser = crate::args::setting)]
+    input: Vec<(String, String)>,
+    /// Where an output goes, as .npy: FILE for a network of one output, NAME=FILE for one of several, or a pattern in
+    /// which {} stands for the name of each.
+    #[arg(long, value_name = "[NAME=]FILE", required_unless_present = "list")]
+    output: Vec<String>,
+    /// Cut the network off here, at an output of a node inside; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    internal: Vec<String>,
+    /// Print the inputs that are to be given, the labels and the outputs, and run nothing.
+    #[arg(long)]
+    list: bool,
+    /// Worker threads; 0 means one for each core.
+    #[arg(long, default_value_t = 0)]
+    cpus: usize,
+}
+
+/// Runs a network once, for inference.
+pub(crate) fn run(args: &RunArgs, plugins: &Plugins) -> Result<(), Failure> {
+    let rt = plugins.runtime(args.cpus)?;
+    let symbol = cut_off(&rt, json::load(&args.symbol)?, &args.internal)?;
+    let graph = symbol.resolve(&rt.registry).map_err(|e| e.at(args.symbol.display().to_string()))?;
+    let params = args.params.as_deref().map(read_params).transpose()?.unwrap_or_default();
+    let sources = Sources::new(&graph, &params);
+    if args.list {
+        return sources.list(&graph);
+    }
+    let targets = targets(&args.output, &graph.list_outputs()).map_err(Failure::Usage)?;
+    let inputs = read_inputs(&args.input, &graph)?;
+    if let Some(path) = &args.params {
+        let used: BTreeSet<&str> = graph.nodes.iter().filter(|n| n.op.is_none()).map(|n| &n.name[..]).collect();
+        let rest: Vec<&str> = params.keys().map(|k| &k[..]).filter(|k| !used.contains(k)).collect();
+        // A part of a network does not need the parameters of the rest.
+        if !rest.is_empty() && args.internal.is_empty() {
+            eprintln!("varflow: warning: {} has what the network does not: {}", path.display(), rest.join(", "));
+        }
+    }
+    sources.check_given(&inputs)?;
+    let mut executor = bind(&rt, &graph, &inputs, &params)?;
+    executor.forward(false, 0)?;
+    for ((_, tensor), to) in executor.outputs().iter().zip(&targets) {
+        let Some(to) = to else { continue };
+        write_npy(to, &Array::from_bytes(tensor.desc().clone(), tensor.to_bytes()?)?)?;
+    }
+    Ok(())
+}
+
+/// The part of a network that computes these internal outputs; all of it if there are none.
+fn cut_off(rt: &Runtime, symbol: Symbol, internal: &[String]) -> Result<Symbol, Error> {
+    if internal.is_empty() {
+        return Ok(symbol);
+    }
+    let internals = symbol.internals(&rt.registry)?;
+    let find = |name: &String| {
+        let matches = |n: &str| n == name || n.strip_suffix("_output") == Some(name);
+        let found = internals.iter().find(|(n, _)| matches(n)).map(|(_, symbol)| symbol.clone());
+        found.ok_or_else(|| {
+            let near: Vec<&str> = internals.iter().map(|(n, _)| &n[..]).filter(|n| n.contains(&name[..])).collect();
+            let all = internals.iter().map(|(n, _)| &n[..]);
+            let names = if near.is_empty() { all.collect() } else { near };
+            Error::Param(format!("the network has no internal output \"{name}\": wanted one of {}", names.join(", ")))
+        })
+    };
+    Ok(Symbol::group(internal.iter().map(find).collect::<Result<Vec<_>, _>>()?))
+}
+
+/// Arrays by their names without `arg:` and `aux:`.
+fn read_params(path: &Path) -> Result<BTreeMap<String, HostArray>, Error> {
+    let mut arrays = BTreeMap::new();
+    for (key, array) in params::load(path)? {
+        let name = key.strip_prefix("arg:").or_else(|| key.strip_prefix("aux:")).unwrap_or(&key);
+        if arrays.insert(name.to_string(), array).is_some() {
+            return Err(Error::Data(format!("{}: there are two arrays called {name}", path.display())));
+        }
+    }
+    Ok(arrays)
+}
+
+/// Where the values of a network's variables come from.
+struct Sources<'a> {
+    /// Variables that no parameter file gives.
+    inputs: Vec<&'a str>,
+    /// Those of them that are labels of losses, which inference does not look at.
+    labels: Vec<&'a str>,
+}
+
+impl<'a> Sources<'a> {
+    fn new(graph: &'a Graph, params: &BTreeMap<String, HostArray>) -> Self {
+        let mut is_label = vec![false; graph.nodes.len()];
+        for node in &graph.nodes {
+            let Some(op) = &node.op else { continue };
+            let names = op.inputs(&node.params);
+            node.inputs.iter().zip(names).filter(|(_, name)| name == "label").for_each(|(e, _)| is_label[e.node] = true);
+        }
+        let open = graph.nodes.iter().enumerate().filter(|(_, n)| n.op.is_none() && !params.contains_key(&n.name));
+        let (labels, inputs): (Vec<_>, Vec<_>) = open.partition(|(i, _)| is_label[*i]);
+        let names = |nodes: Vec<(usize, &'a varflow::symbol::Node)>| nodes.into_iter().map(|(_, n)| &n.name[..]).collect();
+        Sources { inputs: names(inputs), labels: names(labels) }
+    }
+
+    fn list(&self, graph: &Graph) -> Result<(), Failure> {
+        let outputs = graph.list_outputs();
+        let outputs = outputs.iter().map(|name| ("output", &name[..]));
+        let inputs = self.inputs.iter().map(|name| ("input", *name));
+        let labels = self.labels.iter().map(|name| ("label", *name));
+        inputs.chain(labels).chain(outputs).try_for_each(|(what, name)| say(&format!("{what} {name}")))
+    }
+
+    /// Refuses to begin while something is not given.
+    fn check_given(&self, inputs: &BTreeMap<String, Array>) -> Result<(), Error> {
+        let missing: Vec<&str> = self.inputs.iter().copied().filter(|n| !inputs.contains_key(*n)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let text = format!("nothing gives {}: wanted --input NAME=FILE, or an array in --params, for each", missing.join(", "));
+        Err(Error::Param(text))
+    }
+}
+
+fn read_inputs(given: &[(String, String)], graph: &Graph) -> Result<BTreeMap<String, Array>, Failure> {
+    let mut inputs = BTreeMap::new();
+    for (name, file) in given {
+        if !graph.nodes.iter().any(|n| n.op.is_none() && n.name == *name) {
+            let names = [graph.list_arguments(), graph.list_auxiliaries()].concat().join(", ");
+            return Err(Failure::Usage(format!("--input {name}={file}: the network has no variable {name}, but {names}")));
+        }
+        if inputs.insert(name.clone(), read_npy(file)?).is_some() {
+            return Err(Failure::Usage(format!("--input {name} is given twice")));
+        }
+    }
+    Ok(inputs)
+}
+
+/// The file of each output, if it goes to one.
+fn targets(given: &[String], outputs: &[String]) -> Result<Vec<Option<PathBuf>>, String> {
+    let mut targets = vec![None; outputs.len()];
+    let names = || outputs.join(", ");
+    for text in given {
+        let (chosen, file): (Vec<usize>, &str) = match text.split_once('=') {
+            Some((name, file)) => {
+                let at = outputs.iter().position(|o| o == name || o.strip_suffix("_output") == Some(name));
+                let missing = || format!("--output {text}: the network has no output {name}, but {}", names());
+                (vec![at.ok_or_else(missing)?], file)
+            }
+            None if text.contains("{}") || outputs.len() == 1 => ((0..outputs.len()).collect(), text),
+            None => {
+                let n = outputs.len();
+                return Err(format!("--output {text}: there are {n} outputs, wanted NAME=FILE or a file name with {{}} for {}", names()));
+            }
+        };
+        for i in chosen {
+            if targets[i].replace(PathBuf::from(file.replace("{}", &outputs[i]))).is_some() {
+                return Err(format!("--output {text}: there are two files for output {}", outputs[i]));
+            }
+        }
+    }
+    Ok(targets)
+}
+
+fn bind(
+    rt: &Runtime,
+    graph: &Graph,
+    inputs: &BTreeMap<String, Array>,
+    params: &BTreeMap<String, HostArray>,
+) -> Result<Executor, Error> {
+    let mut options = BindOptions::default();
+    let variables = graph.nodes.iter().filter(|n| n.op.is_none()).map(|n| &n.name);
+    for name in variables {
+        let tensor = match (inputs.get(name), params.get(name)) {
+            (Some(array), _) => Tensor::from_bytes(&rt.engine, desc(array), array.as_bytes()),
+            (None, Some(array)) => Tensor::from_bytes(&rt.engine, array.desc.clone(), &array.bytes),
+            (None, None) => continue,
+        };
+        options.shared.insert(name.clone(), tensor.map_err(|e| e.at(name.clone()))?);
+    }
+    let auxiliaries = graph.list_auxiliaries();
+    let is_argument = |name: &str| !auxiliaries.contains(&name);
+    let given: Vec<_> = inputs.iter().filter(|(n, _)| is_argument(n)).map(|(n, a)| (n.clone(), a.shape().clone())).collect();
+    Executor::bind_graph(rt, graph, &given, &options).map_err(|e| {
+        let list: Vec<_> = inputs.iter().map(|(n, a)| format!("{n} {} {}", a.dtype(), a.shape())).collect();
+        e.at(format!("with inputs {}", list.join(", ")))
+    })
+}
+
+fn desc(array: &Array) -> TensorDesc {
+    TensorDesc { shape: array.shape().clone(), dtype: array.dtype() }
+}
