@@ -11,6 +11,7 @@ mod broadcast_to;
 mod cast;
 mod concat;
 mod convolution;
+mod crop;
 mod depth_space;
 mod dims;
 mod dot;
@@ -22,6 +23,7 @@ mod fill;
 mod flatten;
 mod fully_connected;
 mod layout;
+mod like;
 mod pad;
 mod pooling;
 mod random;
@@ -31,6 +33,7 @@ mod reshape;
 mod reverse;
 mod scalar;
 mod sgd;
+mod shape_of;
 mod slice;
 mod slice_channel;
 mod softmax;
@@ -38,10 +41,12 @@ mod softmax_output;
 mod swap_axis;
 mod transpose;
 mod unary;
+mod upsampling;
 mod window;
 
 pub use concat::join_axis;
 pub use convolution::convolution_window;
+pub use crop::crop_origin;
 pub use dims::{around_axis, axis_of};
 pub use pad::pad_widths;
 pub use pooling::{counts_padding, pooling_window};
@@ -54,6 +59,7 @@ pub use softmax::temperature;
 pub use softmax_output::softmax_output_axes;
 pub use swap_axis::swapped_order;
 pub use transpose::transpose_order;
+pub use upsampling::{bilinear_window, upsampling_is_bilinear};
 pub use window::{Rounding, Window};
 
 /// All built-in operators, without kernels, and the update rules made of them.
@@ -124,7 +130,15 @@ fn layout_family(provider: Provider) -> Provider {
         .operator(depth_space::DEPTH_TO_SPACE)
         .operator(depth_space::SPACE_TO_DEPTH)
         .operator(broadcast_to::BROADCAST_TO)
-        .operator(broadcast_to::BROADCAST_AXIS);
+        .operator(broadcast_to::BROADCAST_AXIS)
+        .operator(crop::Crop)
+        .operator(crop::BACKWARD)
+        .operator(shape_of::ShapeOf::Shape)
+        .operator(shape_of::ShapeOf::Size)
+        .operator(upsampling::UpSampling)
+        .operator(upsampling::Backward);
+    let provider = like::ALL.into_iter().fold(provider, Provider::operator);
+    let provider = like::BACKWARD.into_iter().fold(provider, Provider::operator);
     let backward = slice::BACKWARD.into_iter().chain(repeat::BACKWARD).chain(broadcast_to::BACKWARD);
     backward.fold(provider, Provider::operator)
 }
