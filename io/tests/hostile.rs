@@ -76,11 +76,13 @@ fn picture() -> Vec<u8> {
     out
 }
 
+const JPEG: &[u8] = include_bytes!("pictures/progressive.jpg");
+
 /// Sound files of every kind.
 fn sound() -> Vec<Vec<u8>> {
     let a = Array::new([3, 4, 2], (0..24).map(|i| i as f32).collect()).unwrap();
     let (idx, npy) = (encode_idx(&a).unwrap(), encode_npy(&a).unwrap());
-    vec![gzip(&idx), gzip(&npy), idx, npy, picture()]
+    vec![gzip(&idx), gzip(&npy), idx, npy, picture(), JPEG.to_vec()]
 }
 
 #[test]
@@ -98,20 +100,21 @@ fn dimensions_are_not_believed() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400), start in 0_usize..5) {
-        let starts: [&[u8]; 5] = [
+    fn arbitrary_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400), start in 0_usize..6) {
+        let starts: [&[u8]; 6] = [
             &[],
             &[0, 0, 8, 3],
             b"\x93NUMPY\x01\x00\x76\x00{'descr': '",
             b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
             &[0x1f, 0x8b, 8, 0],
+            &JPEG[..160],
         ];
         read_all(&[starts[start], &bytes].concat());
     }
 
     #[test]
     fn damaged_files(
-        which in 0_usize..5,
+        which in 0_usize..6,
         changes in proptest::collection::vec((any::<u16>(), any::<u8>()), 0..4),
         cut in any::<u16>(),
     ) {

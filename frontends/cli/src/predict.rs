@@ -136,7 +136,10 @@ impl Line<'_> {
 /// What classes are called.
 enum Classes {
     /// As the lines of a file say.
-    Named { file: String, names: Vec<String> },
+    Named {
+        file: String,
+        names: Vec<String>,
+    },
     Of(Dataset),
     Numbered,
 }
@@ -154,7 +157,9 @@ impl Classes {
         match self {
             Classes::Named { file, names } if names.len() != classes => {
                 let found = names.len();
-                Err(Error::Data(format!("{file} has {found} lines, wanted one for each of the network's {classes} classes")))
+                Err(Error::Data(format!(
+                    "{file} has {found} lines, wanted one for each of the network's {classes} classes"
+                )))
             }
             _ => Ok(()),
         }

@@ -6,7 +6,7 @@ use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use varflow::io::{Array, read_npy, write_npy};
-use varflow::ops::{TensorDesc, Tensor};
+use varflow::ops::{Tensor, TensorDesc};
 use varflow::symbol::{BindOptions, Executor, Graph, HostArray, Symbol, json, params};
 use varflow::{Error, Runtime};
 
@@ -121,11 +121,16 @@ impl<'a> Sources<'a> {
         for node in &graph.nodes {
             let Some(op) = &node.op else { continue };
             let names = op.inputs(&node.params);
-            node.inputs.iter().zip(names).filter(|(_, name)| name == "label").for_each(|(e, _)| is_label[e.node] = true);
+            node.inputs
+                .iter()
+                .zip(names)
+                .filter(|(_, name)| name == "label")
+                .for_each(|(e, _)| is_label[e.node] = true);
         }
         let open = graph.nodes.iter().enumerate().filter(|(_, n)| n.op.is_none() && !params.contains_key(&n.name));
         let (labels, inputs): (Vec<_>, Vec<_>) = open.partition(|(i, _)| is_label[*i]);
-        let names = |nodes: Vec<(usize, &'a varflow::symbol::Node)>| nodes.into_iter().map(|(_, n)| &n.name[..]).collect();
+        let names =
+            |nodes: Vec<(usize, &'a varflow::symbol::Node)>| nodes.into_iter().map(|(_, n)| &n.name[..]).collect();
         Sources { inputs: names(inputs), labels: names(labels) }
     }
 
@@ -143,7 +148,10 @@ impl<'a> Sources<'a> {
         if missing.is_empty() {
             return Ok(());
         }
-        let text = format!("nothing gives {}: wanted --input NAME=FILE, or an array in --params, for each", missing.join(", "));
+        let text = format!(
+            "nothing gives {}: wanted --input NAME=FILE, or an array in --params, for each",
+            missing.join(", ")
+        );
         Err(Error::Param(text))
     }
 }
@@ -153,7 +161,9 @@ fn read_inputs(given: &[(String, String)], graph: &Graph) -> Result<BTreeMap<Str
     for (name, file) in given {
         if !graph.nodes.iter().any(|n| n.op.is_none() && n.name == *name) {
             let names = [graph.list_arguments(), graph.list_auxiliaries()].concat().join(", ");
-            return Err(Failure::Usage(format!("--input {name}={file}: the network has no variable {name}, but {names}")));
+            return Err(Failure::Usage(format!(
+                "--input {name}={file}: the network has no variable {name}, but {names}"
+            )));
         }
         if inputs.insert(name.clone(), read_npy(file)?).is_some() {
             return Err(Failure::Usage(format!("--input {name} is given twice")));
@@ -176,7 +186,10 @@ fn targets(given: &[String], outputs: &[String]) -> Result<Vec<Option<PathBuf>>,
             None if text.contains("{}") || outputs.len() == 1 => ((0..outputs.len()).collect(), text),
             None => {
                 let n = outputs.len();
-                return Err(format!("--output {text}: there are {n} outputs, wanted NAME=FILE or a file name with {{}} for {}", names()));
+                return Err(format!(
+                    "--output {text}: there are {n} outputs, wanted NAME=FILE or a file name with {{}} for {}",
+                    names()
+                ));
             }
         };
         for i in chosen {
@@ -206,7 +219,8 @@ fn bind(
     }
     let auxiliaries = graph.list_auxiliaries();
     let is_argument = |name: &str| !auxiliaries.contains(&name);
-    let given: Vec<_> = inputs.iter().filter(|(n, _)| is_argument(n)).map(|(n, a)| (n.clone(), a.shape().clone())).collect();
+    let given: Vec<_> =
+        inputs.iter().filter(|(n, _)| is_argument(n)).map(|(n, a)| (n.clone(), a.shape().clone())).collect();
     Executor::bind_graph(rt, graph, &given, &options).map_err(|e| {
         let list: Vec<_> = inputs.iter().map(|(n, a)| format!("{n} {} {}", a.dtype(), a.shape())).collect();
         e.at(format!("with inputs {}", list.join(", ")))

@@ -156,13 +156,8 @@ mod tests {
 
     #[test]
     fn mean_and_std_are_those_of_red_green_and_blue() {
-        let how = Preprocess {
-            bgr: true,
-            mean: [1.0, 2.0, 3.0],
-            std: [1.0, 2.0, 4.0],
-            scale: 2.0,
-            ..Preprocess::default()
-        };
+        let how =
+            Preprocess { bgr: true, mean: [1.0, 2.0, 3.0], std: [1.0, 2.0, 4.0], scale: 2.0, ..Preprocess::default() };
         let red_green_blue = Image::new(1, 1, 3, vec![11, 22, 43]).unwrap();
         assert_eq!(values(&how, red_green_blue).1, [20.0, 20.0, 20.0]);
         let uneven = Image::new(1, 1, 3, vec![11, 24, 83]).unwrap();

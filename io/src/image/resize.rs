@@ -74,8 +74,8 @@ impl Image {
     ///
     /// With `antialias` a picture that shrinks has the filter widened, so that every old pixel counts: as Pillow resizes.
     /// Without, the filter looks at the nearest old pixels only: as OpenCV's `INTER_LINEAR` and so MXNet's `interp=1` do
-    /// for [`Filter::Bilinear`]. [`Filter::Nearest`] and [`Filter::Area`] (OpenCV's `INTER_AREA` where both sides shrink)
-    /// are the same either way.
+    /// for [`Filter::Bilinear`]. [`Filter::Nearest`] and [`Filter::Area`] (OpenCV's `INTER_AREA` where both sides shrink
+    /// by whole factors) are the same either way.
     ///
     /// # Errors
     /// A size of 0 or of more than 2²⁸ pixels.
@@ -92,8 +92,9 @@ impl Image {
         let side = |n: usize| u32::try_from(n).ok().filter(|_| fits).ok_or_else(refuse);
         let kind = if self.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
         let failed = |e: &dyn fmt::Display| Error::Data(format!("cannot resize a picture: {e}"));
-        let from = fast_image_resize::images::ImageRef::new(side_of(self.width)?, side_of(self.height)?, &self.pixels, kind)
-            .map_err(|e| failed(&e))?;
+        let from =
+            fast_image_resize::images::ImageRef::new(side_of(self.width)?, side_of(self.height)?, &self.pixels, kind)
+                .map_err(|e| failed(&e))?;
         let mut to = Buffer::new(side(width)?, side(height)?, kind);
         let options = ResizeOptions::new().resize_alg(filter.algorithm(antialias));
         Resizer::new().resize(&from, &mut to, &options).map_err(|e| failed(&e))?;
@@ -118,7 +119,7 @@ mod tests {
         let resized = |filter, antialias| row(&[0, 0, 120, 240]).resize(2, 1, filter, antialias).unwrap().pixels;
         assert_eq!(resized(Filter::Area, true), [0, 180]);
         assert_eq!(resized(Filter::Bilinear, false), [0, 180]);
-        // The triangle is four pixels wide: weights 3/8, 3/8, 1/8 of the two pixels and the next.
+        // The triangle is four pixels wide: weights 3/7, 3/7 and 1/7 of the two pixels and the next.
         assert_eq!(resized(Filter::Bilinear, true), [17, 154]);
         assert_eq!(resized(Filter::Nearest, true), resized(Filter::Nearest, false));
         for filter in Filter::ALL {
@@ -127,6 +128,24 @@ mod tests {
             assert_eq!(flat, Image::new(3, 7, 3, vec![77; 63]).unwrap(), "{filter}");
         }
         assert!("cubic".parse::<Filter>().unwrap_err().to_string().contains("nearest, bilinear, bicubic"));
+    }
+
+    /// What Pillow 13.0 and, without antialiasing, OpenCV (by MXNet 1.9.1) make of a 12×10 picture of noise.
+    #[test]
+    fn as_pillow_and_opencv() {
+        let noise = (0..120).map(|i| ((i * 97 + i * i * 13) % 251) as u8).collect();
+        let noise = Image::new(12, 10, 1, noise).unwrap();
+        let check = |filter, antialias, wanted: [u8; 12]| {
+            let found = noise.resize(4, 3, filter, antialias).unwrap().pixels;
+            let near = found.iter().zip(&wanted).all(|(a, b)| a.abs_diff(*b) <= 1);
+            assert!(near, "{filter}, antialias {antialias}: {found:?}, not {wanted:?}");
+        };
+        check(Filter::Nearest, true, [195, 111, 10, 143, 74, 220, 98, 210, 202, 144, 69, 228]);
+        check(Filter::Bilinear, true, [93, 121, 110, 108, 96, 143, 131, 126, 113, 116, 102, 160]);
+        check(Filter::Bicubic, true, [88, 123, 106, 106, 93, 152, 132, 121, 114, 111, 102, 162]);
+        check(Filter::Area, true, [85, 113, 95, 117, 93, 168, 122, 122, 120, 118, 99, 146]);
+        check(Filter::Lanczos, true, [88, 126, 105, 103, 87, 155, 134, 119, 118, 105, 102, 168]);
+        check(Filter::Bilinear, false, [164, 110, 40, 119, 74, 128, 166, 186, 170, 124, 60, 230]);
     }
 
     #[test]
