@@ -142,3 +142,79 @@ fn three(text: &str) -> Result<[f32; 3], String> {
 fn divisors(text: &str) -> Result<[f32; 3], String> {
     three(text).and_then(|v| if v.contains(&0.0) { Err("wanted numbers other than 0".to_string()) } else { Ok(v) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        pictures: PictureArgs,
+    }
+
+    /// A module with a convolution over as many channels, and an output that takes pictures of this size only.
+    fn module(channels: usize, side: usize) -> Module {
+        let x = sym::convolution(sym::var("data")).kernel([1, 1]).num_filter(2).name("conv");
+        let net = sym::fully_connected(x).num_hidden(2).name("fc").build();
+        let mut module = Module::new(&varflow::runtime(1).unwrap(), net).unwrap();
+        module.bind(&[("data", [1, channels, side, side].into())]).unwrap();
+        module
+    }
+
+    fn preprocess(module: &Module, args: &[&str]) -> Preprocess {
+        let line = Line::try_parse_from([&["x"], args].concat()).unwrap();
+        line.pictures.preprocess(module, "data")
+    }
+
+    #[test]
+    fn what_follows_from_the_network() {
+        let grey = preprocess(&module(1, 28), &[]);
+        let wanted = Preprocess { resize: Resize::Exact(28, 28), grey: true, scale: 1.0 / 255.0, ..Preprocess::default() };
+        assert_eq!(grey, wanted);
+        let colour = preprocess(&module(3, 224), &["--bgr"]);
+        let wanted = Preprocess {
+            resize: Resize::Short(256),
+            crop: Some((224, 224)),
+            bgr: true,
+            mean: IMAGENET_MEAN,
+            ..Preprocess::default()
+        };
+        assert_eq!(colour, wanted);
+    }
+
+    #[test]
+    fn what_is_said_goes_first() {
+        let said = ["--resize", "40", "--crop", "20x30", "--std", "2", "--filter", "area", "--no-antialias"];
+        let wanted = Preprocess {
+            resize: Resize::Short(40),
+            crop: Some((20, 30)),
+            std: [2.0; 3],
+            filter: Filter::Area,
+            antialias: false,
+            ..Preprocess::default()
+        };
+        // No size that its parameters fit is 20×30.
+        assert_eq!(preprocess(&module(3, 32), &said), Preprocess { grey: true, ..wanted });
+        let exact = preprocess(&module(3, 50), &["--resize", "50x50", "--mean", "1,-2,3"]);
+        let wanted = Preprocess { resize: Resize::Exact(50, 50), mean: [1.0, -2.0, 3.0], ..Preprocess::default() };
+        assert_eq!(exact, wanted);
+    }
+
+    #[test]
+    fn what_cannot_be_said() {
+        let wrong: [&[&str]; 7] = [
+            &["--resize", "0"],
+            &["--resize", "2x"],
+            &["--crop", "a"],
+            &["--mean", "1,2"],
+            &["--std", "1,0,1"],
+            &["--filter", "cubic"],
+            &["--bgr", "--rgb"],
+        ];
+        for args in wrong {
+            assert!(Line::try_parse_from([&["x"], args].concat()).is_err(), "{args:?}");
+        }
+    }
+}
