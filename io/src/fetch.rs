@@ -310,6 +310,9 @@ mod tests {
         let told = try_fetch(&[&Fake::good()], Path::new("/proc/none")).0.unwrap_err().to_string();
         assert!(told.starts_with("cannot create folder /proc/none: "), "{told}");
         let told = fetch("cifar", "/nowhere", &mut |_| ()).unwrap_err().to_string();
-        assert_eq!(told, "there is no data set \"cifar\", wanted fashion-mnist or mnist");
+        assert_eq!(
+            told,
+            "there is no data set \"cifar\", wanted one of fashion-mnist, mnist, imagenet-photos, squeezenet-weights"
+        );
     }
 }

@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn what_follows_from_the_network() {
         let grey = preprocess(&module(1, 28), &[]);
-        let wanted = Preprocess { resize: Resize::Exact(28, 28), grey: true, scale: 1.0 / 255.0, ..Preprocess::default() };
+        let wanted =
+            Preprocess { resize: Resize::Exact(28, 28), grey: true, scale: 1.0 / 255.0, ..Preprocess::default() };
         assert_eq!(grey, wanted);
         let colour = preprocess(&module(3, 224), &["--bgr"]);
         let wanted = Preprocess {

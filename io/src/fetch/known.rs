@@ -40,7 +40,7 @@ pub(crate) fn known_dataset(name: &str) -> Result<KnownDataset> {
         "mnist" => Ok(KnownDataset::Mnist),
         "imagenet-photos" => Ok(KnownDataset::ImagenetPhotos),
         "squeezenet-weights" => Ok(KnownDataset::SqueezenetWeights),
-        _ => Err(Error::Data(format!("there is no data set \"{name}\", wanted {}", DATASETS.join(" or ")))),
+        _ => Err(Error::Data(format!("there is no data set \"{name}\", wanted one of {}", DATASETS.join(", ")))),
     }
 }
 
