@@ -141,7 +141,7 @@ fn read_node(value: &Value, before: &[Arc<SymbolNode>]) -> Result<SymbolNode, St
     if op.is_none() && !inputs.is_empty() {
         return Err(format!("has {} inputs, but op \"null\" is a variable and has none", inputs.len()));
     }
-    Ok(SymbolNode { op, name: Some(name), attrs: read_attrs(node)?, inputs })
+    Ok(SymbolNode { op, name: Some(name), prefix: String::new(), attrs: read_attrs(node)?, inputs })
 }
 
 fn read_attrs(node: &Map<String, Value>) -> Result<Attrs, String> {

@@ -89,6 +89,7 @@ const KERNELS: &[(&str, Make)] = &[
     ("_backward_SoftmaxOutput", floats!(softmax_output::backward)),
     ("_grad_add", floats!(broadcast::forward, Arithmetic::Add)),
     ("_copy", elements!(reshape::copy)),
+    ("_CrossDeviceCopy", elements!(reshape::copy)),
     ("BlockGrad", elements!(reshape::copy)),
     ("_backward_abs", floats!(unary::backward, Unary::Abs)),
     ("_backward_broadcast_add", floats!(broadcast::backward, Arithmetic::Add)),

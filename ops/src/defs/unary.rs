@@ -4,8 +4,12 @@ use super::compose;
 use super::elementwise::Elementwise;
 
 /// The operators of this file.
-pub(super) const ALL: [Elementwise; 11] = [
+pub(super) const ALL: [Elementwise; 12] = [
     Elementwise::unary("_copy", &["identity"], "output = data.", |g| Ok(vec![Some(g.out_grad(0)?)])),
+    Elementwise::unary("_CrossDeviceCopy", &[], "output = data, on the device of whom it is for.", |g| {
+        let inputs = [g.out_grad(0)?];
+        Ok(vec![Some(compose(g, "data", "_CrossDeviceCopy", &inputs)?)])
+    }),
     Elementwise::unary("BlockGrad", &["stop_gradient"], "output = data; no gradient passes back through it.", |_| {
         Ok(vec![None])
     }),
