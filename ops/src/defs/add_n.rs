@@ -15,7 +15,7 @@ impl Operator for AddN {
     }
 
     fn aliases(&self) -> &[&str] {
-        &["ElementWiseSum"]
+        &["ElementWiseSum", "_sum"]
     }
 
     fn doc(&self) -> &str {
