@@ -15,7 +15,7 @@ impl Operator for AddN {
     }
 
     fn aliases(&self) -> &[&str] {
-        &["ElementWiseSum", "_sum"]
+        &["ElementWiseSum"]
     }
 
     fn doc(&self) -> &str {

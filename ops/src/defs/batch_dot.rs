@@ -4,9 +4,11 @@ use crate::{Attrs, Entry, Error, Gradient, Kind, Operator, Params, PartialShape,
 use std::sync::LazyLock;
 
 fn transposes() -> Schema {
-    Schema::new()
-        .bool("transpose_a", Some(false), "Transpose the matrices of the first input.")
-        .bool("transpose_b", Some(false), "Transpose the matrices of the second input.")
+    Schema::new().bool("transpose_a", Some(false), "Transpose the matrices of the first input.").bool(
+        "transpose_b",
+        Some(false),
+        "Transpose the matrices of the second input.",
+    )
 }
 
 static BATCH_DOT: LazyLock<Schema> = LazyLock::new(|| {
@@ -17,9 +19,12 @@ static BATCH_DOT: LazyLock<Schema> = LazyLock::new(|| {
 
 static GEMM2: LazyLock<Schema> = LazyLock::new(|| {
     let any = f64::MIN..=f64::MAX;
-    transposes()
-        .float("alpha", any, Some(1.0), "Factor of the product.")
-        .int("axis", -2..=-2, Some(-2), "The axis of the rows. Only the last but one is wanted here.")
+    transposes().float("alpha", any, Some(1.0), "Factor of the product.").int(
+        "axis",
+        -2..=-2,
+        Some(-2),
+        "The axis of the rows. Only the last but one is wanted here.",
+    )
 });
 
 static GEMM: LazyLock<Schema> = LazyLock::new(|| {
@@ -42,8 +47,7 @@ pub(super) enum MatrixProduct {
 }
 
 impl MatrixProduct {
-    pub(super) const ALL: [MatrixProduct; 3] =
-        [MatrixProduct::BatchDot, MatrixProduct::Gemm2, MatrixProduct::Gemm];
+    pub(super) const ALL: [MatrixProduct; 3] = [MatrixProduct::BatchDot, MatrixProduct::Gemm2, MatrixProduct::Gemm];
 
     /// Adds a node for the product of two matrices, either of which may be transposed.
     fn product(
@@ -126,7 +130,8 @@ impl Operator for MatrixProduct {
         }
         let shapes = [s.input(0).clone(), s.input(1).clone(), s.output(0).clone()];
         let rank = shapes.iter().find_map(PartialShape::rank);
-        let Some(rank) = if *self == MatrixProduct::BatchDot { Some(3) } else { rank } else { return Ok(()) };
+        let wanted = if *self == MatrixProduct::BatchDot { Some(3) } else { rank };
+        let Some(rank) = wanted else { return Ok(()) };
         let Some(batch) = rank.checked_sub(2) else {
             let names = self.inputs(params);
             return Err(Error::Shape(format!(

@@ -52,7 +52,12 @@ pub(super) const ALL: [Broadcast; 18] = [
     broadcast!("broadcast_sub", &["broadcast_minus"], "lhs - rhs", Some(&BACKWARD[1])),
     broadcast!("broadcast_mul", &[], "lhs · rhs", Some(&BACKWARD[2])),
     broadcast!("broadcast_div", &[], "lhs / rhs", Some(&BACKWARD[3])),
-    broadcast!("broadcast_mod", &[], "remainder of lhs / rhs with the sign of rhs, 0 where rhs is 0", Some(&BACKWARD[4])),
+    broadcast!(
+        "broadcast_mod",
+        &[],
+        "remainder of lhs / rhs with the sign of rhs, 0 where rhs is 0",
+        Some(&BACKWARD[4])
+    ),
     broadcast!("broadcast_power", &[], "lhs^rhs", Some(&BACKWARD[5])),
     broadcast!("broadcast_maximum", &[], "max(lhs, rhs)", Some(&BACKWARD[6])),
     broadcast!("broadcast_minimum", &[], "min(lhs, rhs)", Some(&BACKWARD[7])),
@@ -80,8 +85,16 @@ pub(super) static BACKWARD: [Backward; 9] = [
         "d_lhs = out_grad · rhs · lhs^(rhs - 1), d_rhs = out_grad · lhs^rhs · ln lhs",
         true
     ),
-    backward!("_backward_broadcast_maximum", "d_lhs = out_grad where lhs ≥ rhs, d_rhs = out_grad where lhs < rhs", true),
-    backward!("_backward_broadcast_minimum", "d_lhs = out_grad where lhs ≤ rhs, d_rhs = out_grad where lhs > rhs", true),
+    backward!(
+        "_backward_broadcast_maximum",
+        "d_lhs = out_grad where lhs ≥ rhs, d_rhs = out_grad where lhs < rhs",
+        true
+    ),
+    backward!(
+        "_backward_broadcast_minimum",
+        "d_lhs = out_grad where lhs ≤ rhs, d_rhs = out_grad where lhs > rhs",
+        true
+    ),
     backward!(
         "_backward_broadcast_hypot",
         "d_lhs = out_grad · lhs / √(lhs² + rhs²), d_rhs = out_grad · rhs / √(lhs² + rhs²)",

@@ -21,8 +21,10 @@ pub(super) const ALL: [Elementwise; 2] = [
         },
     )
     .with(&SCHEMA),
-    Elementwise::backward("_backward_clip", "d_data = out_grad where a_min ≤ data ≤ a_max, else 0.", &[
-        "out_grad", "data",
-    ])
+    Elementwise::backward(
+        "_backward_clip",
+        "d_data = out_grad where a_min ≤ data ≤ a_max, else 0.",
+        &["out_grad", "data"],
+    )
     .with(&SCHEMA),
 ];

@@ -20,7 +20,12 @@ static UNTYPED_SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     Schema::new()
         .tuple("shape", Some(&[]), "The shape; what is left out or 0 follows from who uses it.")
         .param("ctx", crate::Kind::Text, Some(Value::Text(String::new())), "The device. Without effect.")
-        .int("dtype", -1..=12, Some(-1), "The number of the dtype, as in .params files; -1: it follows from who uses it.")
+        .int(
+            "dtype",
+            -1..=12,
+            Some(-1),
+            "The number of the dtype, as in .params files; -1: it follows from who uses it.",
+        )
 });
 
 const fn like(name: &'static str, doc: &'static str) -> Elementwise {

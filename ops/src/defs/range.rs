@@ -1,6 +1,8 @@
 //! `_arange`, `_linspace`, `_eye`: tensors whose elements follow from their places.
 
-use crate::{DType, DTypes, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value};
+use crate::{
+    DType, DTypes, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value,
+};
 use std::sync::LazyLock;
 
 static ARANGE_SCHEMA: LazyLock<Schema> = LazyLock::new(|| {

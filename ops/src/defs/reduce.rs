@@ -170,7 +170,8 @@ impl Operator for Reduce {
     }
 
     fn infer_dtype(&self, params: &Params, d: &mut DTypes) -> Result<()> {
-        if let Some(dtype) = params.iter().any(|(name, _)| name == "out_dtype").then(|| params.dtype("out_dtype")).flatten()
+        if let Some(dtype) =
+            params.iter().any(|(name, _)| name == "out_dtype").then(|| params.dtype("out_dtype")).flatten()
         {
             d.set_output(0, dtype)?;
         }

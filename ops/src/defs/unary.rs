@@ -11,12 +11,7 @@ const PASSED_ON: GradientFn = |g| Ok(vec![Some(g.out_grad(0)?)]);
 /// The operators whose gradients are not of the table below.
 pub(super) const ALL: [Elementwise; 16] = [
     Elementwise::unary("_copy", &["identity"], "output = data.", PASSED_ON),
-    Elementwise::unary(
-        "BlockGrad",
-        &["stop_gradient"],
-        "output = data; no gradient passes back through it.",
-        BLOCKED,
-    ),
+    Elementwise::unary("BlockGrad", &["stop_gradient"], "output = data; no gradient passes back through it.", BLOCKED),
     Elementwise::unary("negative", &[], "output = -data.", |g| {
         let inputs = [g.out_grad(0)?];
         Ok(vec![Some(compose(g, "data", "negative", &inputs)?)])
