@@ -7,6 +7,7 @@ use crate::{DType, Philox};
 mod core;
 mod elementwise;
 mod reductions;
+mod layout;
 
 /// What values an input has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,4 +61,5 @@ pub type Example = (&'static str, Given, Inputs, Outputs);
 /// Each family's examples.
 pub fn all() -> impl Iterator<Item = &'static Example> {
     [core::EXAMPLES, elementwise::EXAMPLES, reductions::EXAMPLES].into_iter().flatten()
+    [core::EXAMPLES, layout::EXAMPLES].into_iter().flatten()
 }

@@ -5,12 +5,14 @@
 //! **Determinism.** How work is cut and in which order sums are added depends on the shapes alone, never on
 //! [`Par::width`] or on timing.
 
+mod axis_map;
 mod broadcast;
 mod cast;
 mod conv;
 mod float;
 mod function;
 mod gemm;
+mod join;
 mod map;
 mod mismatch;
 mod number;
@@ -25,11 +27,14 @@ mod unary;
 
 pub(crate) use broadcast::BinaryLoops;
 pub use broadcast::{Binary, binary, binary_in_place, binary_with};
+pub use axis_map::{AxisMap, AxisMaps, Piece};
+pub use broadcast::{Binary, binary, binary_in_place};
 pub use cast::{affine_u8, cast};
 pub use conv::Conv;
 pub use float::Float;
 pub use function::Function;
 pub use gemm::{Matrix, gemm};
+pub use join::{join, take_columns};
 pub use map::{fill, map, map_in_place, zip, zip_in_place};
 pub use mismatch::Mismatch;
 pub use number::Number;
