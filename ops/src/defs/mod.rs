@@ -10,6 +10,7 @@ mod batch_norm;
 mod broadcast;
 mod cast;
 mod convolution;
+mod deconvolution;
 mod dims;
 mod dot;
 mod dropout;
@@ -18,9 +19,13 @@ mod elemwise_binary;
 mod fill;
 mod flatten;
 mod fully_connected;
+mod leaky_relu;
+mod lrn;
+mod make_loss;
 mod pooling;
 mod random;
 mod reduce;
+mod regression_output;
 mod reshape;
 mod scalar;
 mod sgd;
@@ -31,7 +36,9 @@ mod unary;
 mod window;
 
 pub use convolution::convolution_window;
+pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
+pub use leaky_relu::leaky_relu_saves_output;
 pub use pooling::{counts_padding, pooling_window};
 pub use reduce::reduced_axes;
 pub use softmax::temperature;
@@ -52,6 +59,8 @@ pub fn provider() -> Provider {
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)
+        .operator(deconvolution::Deconvolution)
+        .operator(deconvolution::Backward)
         .operator(dot::Dot)
         .operator(dot::Backward)
         .operator(dropout::Dropout)
@@ -59,6 +68,12 @@ pub fn provider() -> Provider {
         .operator(flatten::Flatten)
         .operator(fully_connected::FullyConnected)
         .operator(fully_connected::Backward)
+        .operator(leaky_relu::LeakyRelu)
+        .operator(leaky_relu::Backward)
+        .operator(lrn::Lrn)
+        .operator(lrn::Backward)
+        .operator(make_loss::MakeLoss)
+        .operator(make_loss::Backward)
         .operator(pooling::Pooling)
         .operator(pooling::Backward)
         .operator(random::Random::Uniform)
@@ -83,6 +98,9 @@ pub fn provider() -> Provider {
     provider = fill::LIKE.into_iter().fold(provider, Provider::operator);
     provider = fill::FILLS.into_iter().fold(provider, Provider::operator);
     provider = sgd::update_rules().into_iter().fold(provider, Provider::update_rule);
+    provider = regression_output::ALL
+        .into_iter()
+        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
     broadcast::ALL.into_iter().fold(provider, |p, op| p.operator(op).operator(broadcast::Backward(op)))
 }
 
