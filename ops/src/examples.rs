@@ -6,8 +6,9 @@ use crate::{DType, Philox};
 
 mod core;
 mod elementwise;
-mod reductions;
 mod layout;
+mod normalise;
+mod reductions;
 
 /// What values an input has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,7 @@ pub type Example = (&'static str, Given, Inputs, Outputs);
 
 /// Each family's examples.
 pub fn all() -> impl Iterator<Item = &'static Example> {
-    [core::EXAMPLES, elementwise::EXAMPLES, reductions::EXAMPLES].into_iter().flatten()
-    [core::EXAMPLES, layout::EXAMPLES].into_iter().flatten()
+    [core::EXAMPLES, elementwise::EXAMPLES, reductions::EXAMPLES, layout::EXAMPLES, normalise::EXAMPLES]
+        .into_iter()
+        .flatten()
 }

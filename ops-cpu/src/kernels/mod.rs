@@ -2,17 +2,20 @@
 
 use crate::compute::{Binary, Function, Reduction};
 use dtype::{Make, by_float};
+use regression_output::Regression;
 use varflow_ops::{DType, DeviceKind, Error, KernelCall, Provider};
 
 mod activation;
 mod add_n;
 mod batch_dot;
+mod batch_norm;
 mod broadcast;
 mod cast;
 mod clip;
 mod columns;
 mod concat;
 mod convolution;
+mod deconvolution;
 mod dot;
 mod dropout;
 mod dtype;
@@ -20,7 +23,10 @@ mod fill;
 mod fully_connected;
 mod function;
 mod labels;
+mod leaky_relu;
 mod local;
+mod lrn;
+mod make_loss;
 mod norm;
 mod pair;
 mod par;
@@ -28,6 +34,7 @@ mod pooling;
 mod random;
 mod range;
 mod reduce;
+mod regression_output;
 mod repeat;
 mod repeated;
 mod reshape;
@@ -77,8 +84,24 @@ const KERNELS: &[(&str, Make)] = &[
     ("Activation", floats!(activation::forward)),
     ("_backward_Activation", floats!(activation::backward)),
     ("add_n", floats!(add_n::forward)),
+    ("BatchNorm", floats!(batch_norm::forward)),
+    ("_backward_BatchNorm", floats!(batch_norm::backward)),
     ("Convolution", floats!(convolution::forward)),
     ("_backward_Convolution", floats!(convolution::backward)),
+    ("Deconvolution", floats!(deconvolution::forward)),
+    ("_backward_Deconvolution", floats!(deconvolution::backward)),
+    ("LeakyReLU", floats!(leaky_relu::forward)),
+    ("_backward_LeakyReLU", floats!(leaky_relu::backward)),
+    ("LRN", floats!(lrn::forward)),
+    ("_backward_LRN", floats!(lrn::backward)),
+    ("LinearRegressionOutput", floats!(regression_output::forward, Regression::Linear)),
+    ("_backward_LinearRegressionOutput", floats!(regression_output::backward, Regression::Linear)),
+    ("LogisticRegressionOutput", floats!(regression_output::forward, Regression::Logistic)),
+    ("_backward_LogisticRegressionOutput", floats!(regression_output::backward, Regression::Logistic)),
+    ("MAERegressionOutput", floats!(regression_output::forward, Regression::Absolute)),
+    ("_backward_MAERegressionOutput", floats!(regression_output::backward, Regression::Absolute)),
+    ("MakeLoss", floats!(make_loss::forward)),
+    ("_backward_MakeLoss", floats!(make_loss::backward)),
     ("Dropout", floats!(dropout::forward)),
     ("_backward_Dropout", floats!(dropout::backward)),
     ("Flatten", numbers!(reshape::copy)),
@@ -96,24 +119,15 @@ const KERNELS: &[(&str, Make)] = &[
     ("_backward_log_softmax", floats!(softmax::log_backward)),
     ("SoftmaxOutput", floats!(softmax_output::forward)),
     ("_backward_SoftmaxOutput", floats!(softmax_output::backward)),
-    ("_grad_add", floats!(broadcast::forward, Arithmetic::Add)),
-    ("_copy", elements!(reshape::copy)),
-    ("_CrossDeviceCopy", elements!(reshape::copy)),
-    ("BlockGrad", elements!(reshape::copy)),
-    ("_backward_abs", floats!(unary::backward, Unary::Abs)),
-    ("_backward_broadcast_add", floats!(broadcast::backward, Arithmetic::Add)),
-    ("_backward_broadcast_div", floats!(broadcast::backward, Arithmetic::Div)),
-    ("_backward_broadcast_mul", floats!(broadcast::backward, Arithmetic::Mul)),
-    ("_backward_broadcast_sub", floats!(broadcast::backward, Arithmetic::Sub)),
-    ("_backward_cast", elements!(cast::forward)),
-    ("_grad_add", numbers!(broadcast::forward, Binary::Add)),
     ("_copy", numbers!(reshape::copy)),
+    ("_CrossDeviceCopy", numbers!(reshape::copy)),
     ("BlockGrad", numbers!(reshape::copy)),
+    ("_backward_cast", numbers!(cast::forward)),
+    ("_grad_add", numbers!(broadcast::forward, Binary::Add)),
     ("_backward_broadcast_add", floats!(broadcast::backward, Binary::Add)),
     ("_backward_broadcast_div", floats!(broadcast::backward, Binary::Div)),
     ("_backward_broadcast_mul", floats!(broadcast::backward, Binary::Mul)),
     ("_backward_broadcast_sub", floats!(broadcast::backward, Binary::Sub)),
-    ("_backward_cast", numbers!(cast::forward)),
     ("_backward_dot", floats!(dot::backward)),
     ("_backward_maximum_scalar", floats!(scalar::maximum_backward)),
     ("_backward_mean", floats!(reduce::mean_backward)),
@@ -222,54 +236,39 @@ const KERNELS: &[(&str, Make)] = &[
     ("ones_like", numbers!(fill::ones)),
     ("transpose", numbers!(transpose::forward)),
     ("zeros_like", numbers!(fill::zeros)),
-    ("elemwise_add", floats!(broadcast::forward, Arithmetic::Add)),
-    ("elemwise_div", floats!(broadcast::forward, Arithmetic::Div)),
-    ("elemwise_mul", floats!(broadcast::forward, Arithmetic::Mul)),
-    ("elemwise_sub", floats!(broadcast::forward, Arithmetic::Sub)),
-    ("exp", floats!(unary::forward, Unary::Exp)),
-    ("log", floats!(unary::forward, Unary::Log)),
-    ("mean", floats!(reduce::forward, Reduction::Mean)),
-    ("negative", floats!(unary::forward, Unary::Negate)),
-    ("ones_like", elements!(fill::ones)),
-    ("sqrt", floats!(unary::forward, Unary::Sqrt)),
-    ("square", floats!(unary::forward, Unary::Square)),
-    ("sum", floats!(reduce::forward, Reduction::Sum)),
-    ("transpose", elements!(transpose::forward)),
-    ("zeros_like", elements!(fill::zeros)),
-    ("Concat", elements!(concat::forward)),
-    ("_backward_Concat", elements!(concat::backward)),
-    ("stack", elements!(concat::forward)),
-    ("_backward_stack", elements!(concat::backward)),
-    ("SliceChannel", elements!(concat::slice_channel)),
-    ("_backward_SliceChannel", elements!(concat::slice_channel_backward)),
-    ("slice", elements!(slice::slice)),
+    ("Concat", numbers!(concat::forward)),
+    ("_backward_Concat", numbers!(concat::backward)),
+    ("stack", numbers!(concat::forward)),
+    ("_backward_stack", numbers!(concat::backward)),
+    ("SliceChannel", numbers!(concat::slice_channel)),
+    ("_backward_SliceChannel", numbers!(concat::slice_channel_backward)),
+    ("slice", numbers!(slice::slice)),
     ("_backward_slice", floats!(slice::slice_backward)),
-    ("slice_axis", elements!(slice::slice)),
+    ("slice_axis", numbers!(slice::slice)),
     ("_backward_slice_axis", floats!(slice::slice_backward)),
-    ("slice_like", elements!(slice::slice_like)),
+    ("slice_like", numbers!(slice::slice_like)),
     ("_backward_slice_like", floats!(slice::slice_like_backward)),
-    ("Crop", elements!(slice::crop)),
+    ("Crop", numbers!(slice::crop)),
     ("_backward_Crop", floats!(slice::crop_backward)),
-    ("Pad", elements!(slice::pad)),
+    ("Pad", numbers!(slice::pad)),
     ("_backward_Pad", floats!(slice::pad_backward)),
-    ("reverse", elements!(slice::reverse)),
-    ("expand_dims", elements!(reshape::copy)),
-    ("squeeze", elements!(reshape::copy)),
-    ("reshape_like", elements!(reshape::copy)),
-    ("_identity_with_attr_like_rhs", elements!(reshape::copy)),
-    ("tile", elements!(repeated::tile)),
+    ("reverse", numbers!(slice::reverse)),
+    ("expand_dims", numbers!(reshape::copy)),
+    ("squeeze", numbers!(reshape::copy)),
+    ("reshape_like", numbers!(reshape::copy)),
+    ("tile", numbers!(repeated::tile)),
     ("_backward_tile", floats!(repeated::tile_backward)),
-    ("repeat", elements!(repeated::repeat)),
+    ("repeat", numbers!(repeated::repeat)),
     ("_backward_repeat", floats!(repeated::repeat_backward)),
-    ("broadcast_to", elements!(repeated::broadcast)),
+    ("broadcast_to", numbers!(repeated::broadcast)),
     ("_backward_broadcast_to", floats!(repeated::broadcast_backward)),
-    ("broadcast_axis", elements!(repeated::broadcast)),
+    ("broadcast_axis", numbers!(repeated::broadcast)),
     ("_backward_broadcast_axis", floats!(repeated::broadcast_backward)),
-    ("broadcast_like", elements!(repeated::broadcast)),
+    ("broadcast_like", numbers!(repeated::broadcast)),
     ("_backward_broadcast_like", floats!(repeated::broadcast_backward)),
-    ("SwapAxis", elements!(transpose::swap_axis)),
-    ("depth_to_space", elements!(transpose::depth_to_space)),
-    ("space_to_depth", elements!(transpose::space_to_depth)),
+    ("SwapAxis", numbers!(transpose::swap_axis)),
+    ("depth_to_space", numbers!(transpose::depth_to_space)),
+    ("space_to_depth", numbers!(transpose::space_to_depth)),
     ("shape_array", shape_of::shape),
     ("size_array", shape_of::size),
     ("UpSampling", floats!(upsampling::forward)),

@@ -7,6 +7,7 @@ use crate::{Attrs, Error, Result};
 mod activation;
 mod add_n;
 mod batch_dot;
+mod batch_norm;
 mod broadcast;
 mod broadcast_to;
 mod cast;
@@ -14,6 +15,7 @@ mod clip;
 mod concat;
 mod convolution;
 mod crop;
+mod deconvolution;
 mod depth_space;
 mod dims;
 mod dot;
@@ -25,12 +27,16 @@ mod fill;
 mod flatten;
 mod fully_connected;
 mod layout;
+mod leaky_relu;
 mod like;
+mod lrn;
+mod make_loss;
 mod pad;
 mod pooling;
 mod random;
 mod range;
 mod reduce;
+mod regression_output;
 mod repeat;
 mod reshape;
 mod reverse;
@@ -50,7 +56,9 @@ mod window;
 pub use concat::join_axis;
 pub use convolution::convolution_window;
 pub use crop::crop_origin;
+pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
+pub use leaky_relu::leaky_relu_saves_output;
 pub use pad::pad_widths;
 pub use pooling::{counts_padding, pooling_window};
 pub use range::{arange_numbers, linspace_numbers};
@@ -73,9 +81,13 @@ pub fn provider() -> Provider {
         .operator(activation::ACTIVATION)
         .operator(activation::BACKWARD)
         .operator(add_n::AddN)
+        .operator(batch_norm::BatchNorm)
+        .operator(batch_norm::Backward)
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)
+        .operator(deconvolution::Deconvolution)
+        .operator(deconvolution::Backward)
         .operator(dot::Dot)
         .operator(dot::Backward)
         .operator(dropout::Dropout)
@@ -83,6 +95,12 @@ pub fn provider() -> Provider {
         .operator(flatten::Flatten)
         .operator(fully_connected::FullyConnected)
         .operator(fully_connected::Backward)
+        .operator(leaky_relu::LeakyRelu)
+        .operator(leaky_relu::Backward)
+        .operator(lrn::Lrn)
+        .operator(lrn::Backward)
+        .operator(make_loss::MakeLoss)
+        .operator(make_loss::Backward)
         .operator(pooling::Pooling)
         .operator(pooling::Backward)
         .operator(random::Random::Uniform)
@@ -112,6 +130,9 @@ pub fn provider() -> Provider {
     provider = reduce::ALL.into_iter().fold(provider, Provider::operator);
     provider = reduce::BACKWARD.into_iter().fold(provider, Provider::operator);
     provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
+    provider = regression_output::ALL
+        .into_iter()
+        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
     broadcast::BACKWARD.into_iter().fold(provider, Provider::operator)
 }
 
