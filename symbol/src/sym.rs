@@ -79,3 +79,33 @@ pub fn softmax_output(data: impl Into<Symbol>) -> OpBuilder {
 pub fn softmax(data: impl Into<Symbol>) -> OpBuilder {
     op("softmax").input(data)
 }
+
+/// `clip`: elements kept between two bounds.
+pub fn clip(data: impl Into<Symbol>, a_min: f64, a_max: f64) -> OpBuilder {
+    op("clip").input(data).set("a_min", a_min).set("a_max", a_max)
+}
+
+/// `sum` over all axes, or those of `axis`.
+pub fn sum(data: impl Into<Symbol>) -> OpBuilder {
+    op("sum").input(data)
+}
+
+/// `mean` over all axes, or those of `axis`.
+pub fn mean(data: impl Into<Symbol>) -> OpBuilder {
+    op("mean").input(data)
+}
+
+/// `batch_dot`: products of the matrices along the last two axes.
+pub fn batch_dot(lhs: impl Into<Symbol>, rhs: impl Into<Symbol>) -> OpBuilder {
+    op("batch_dot").input(lhs).input(rhs)
+}
+
+/// `broadcast_add`: a sum whose axes of length 1 are repeated.
+pub fn broadcast_add(lhs: impl Into<Symbol>, rhs: impl Into<Symbol>) -> OpBuilder {
+    op("broadcast_add").input(lhs).input(rhs)
+}
+
+/// `broadcast_mul`: a product whose axes of length 1 are repeated.
+pub fn broadcast_mul(lhs: impl Into<Symbol>, rhs: impl Into<Symbol>) -> OpBuilder {
+    op("broadcast_mul").input(lhs).input(rhs)
+}
