@@ -10,9 +10,11 @@ static TO: LazyLock<Schema> = LazyLock::new(|| {
 });
 
 static AXIS: LazyLock<Schema> = LazyLock::new(|| {
-    Schema::new()
-        .tuple("axis", Some(&[]), "The axes that are repeated; negative ones count from the end.")
-        .tuple("size", Some(&[]), "Their lengths in the output.")
+    Schema::new().tuple("axis", Some(&[]), "The axes that are repeated; negative ones count from the end.").tuple(
+        "size",
+        Some(&[]),
+        "Their lengths in the output.",
+    )
 });
 
 /// The length `wanted` of an axis that is of this length or 1.
@@ -72,7 +74,9 @@ pub(super) const BROADCAST_AXIS: Layout = Layout {
         let (axis, sizes) = (params.tuple("axis"), params.tuple("size"));
         if axis.len() != sizes.len() {
             let (axis, sizes) = (params.value("axis"), params.value("size"));
-            return Err(Error::Param(format!("parameter \"size\" is {sizes}, wanted as many numbers as in axis {axis}")));
+            return Err(Error::Param(format!(
+                "parameter \"size\" is {sizes}, wanted as many numbers as in axis {axis}"
+            )));
         }
         sizes.iter().try_for_each(|d| size(params, "size", *d).map(|_| ()))
     },

@@ -8,9 +8,12 @@ use std::sync::LazyLock;
 const AXIS: std::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 
 static CONCAT: LazyLock<Schema> = LazyLock::new(|| {
-    Schema::new()
-        .int("num_args", 1..=i64::from(u16::MAX), None, "Number of inputs.")
-        .int("dim", AXIS, Some(1), "The axis along which they follow each other; negative ones count from the end.")
+    Schema::new().int("num_args", 1..=i64::from(u16::MAX), None, "Number of inputs.").int(
+        "dim",
+        AXIS,
+        Some(1),
+        "The axis along which they follow each other; negative ones count from the end.",
+    )
 });
 
 static STACK: LazyLock<Schema> = LazyLock::new(|| {
@@ -107,8 +110,8 @@ fn infer(
 ) -> Result<(Vec<PartialShape>, PartialShape)> {
     let of_part = parts.iter().find_map(PartialShape::rank).and_then(|rank| rank.checked_add(join.new_axes()));
     let Some(rank) = of_part.or(whole.rank()) else { return Ok((parts, whole)) };
-    let axis = join_axis(params, rank)
-        .map_err(|e| Error::Shape(format!("the output has {rank} axes: {}", bare(&e))))?;
+    let axis =
+        join_axis(params, rank).map_err(|e| Error::Shape(format!("the output has {rank} axes: {}", bare(&e))))?;
     // The axes that all have in common, with a hole at `axis`.
     let mut common = PartialShape::new(vec![None; rank]);
     for (i, part) in parts.iter().enumerate() {
@@ -123,10 +126,14 @@ fn infer(
             }
         }
         common.merge(&PartialShape::new(dims)).map_err(|_| {
-            Error::Shape(format!("arg{i} has shape {part}, wanted it but for axis {axis} as the inputs before it, {common}"))
+            Error::Shape(format!(
+                "arg{i} has shape {part}, wanted it but for axis {axis} as the inputs before it, {common}"
+            ))
         })?;
     }
-    let hole = |shape: &PartialShape| shape.dims().map(|d| PartialShape::new(d.iter().enumerate().map(|(a, d)| d.filter(|_| a != axis))));
+    let hole = |shape: &PartialShape| {
+        shape.dims().map(|d| PartialShape::new(d.iter().enumerate().map(|(a, d)| d.filter(|_| a != axis))))
+    };
     if let Some(whole) = hole(&whole) {
         common.merge(&whole).map_err(|e| Error::Shape(format!("output {}", bare(&e))))?;
     }
@@ -146,7 +153,8 @@ fn infer(
     }
     if let (Some(all), &[one]) = (whole.dim(axis), missing.as_slice()) {
         let rest = all.checked_sub(known);
-        let rest = rest.ok_or_else(|| Error::Shape(format!("the inputs are {known} long along axis {axis}, wanted {all}")))?;
+        let rest =
+            rest.ok_or_else(|| Error::Shape(format!("the inputs are {known} long along axis {axis}, wanted {all}")))?;
         parts[one].merge(&fill(Some(rest)))?;
     }
     let whole = fill(missing.is_empty().then_some(known));

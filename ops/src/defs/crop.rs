@@ -26,7 +26,8 @@ fn pair(params: &Params, name: &str) -> Result<[usize; 2]> {
 /// # Errors
 /// [`Error::Shape`] when the window does not lie within data.
 pub fn crop_origin(params: &Params, data: &Shape, out: &Shape) -> Result<[usize; 2]> {
-    let refuse = || Error::Shape(format!("data has shape {data}, wanted 4 axes with room for a window of the output {out}"));
+    let refuse =
+        || Error::Shape(format!("data has shape {data}, wanted 4 axes with room for a window of the output {out}"));
     let (&[n, c, h, w], &[on, oc, oh, ow]) = (data.dims(), out.dims()) else { return Err(refuse()) };
     if (n, c) != (on, oc) {
         return Err(refuse());

@@ -22,7 +22,12 @@ static RESHAPE: LazyLock<Schema> = LazyLock::new(|| {
     let axis = || Kind::Int(i64::from(i32::MIN), i64::from(i32::MAX));
     Schema::new()
         .param("lhs_begin", axis(), Some(Value::None), "The first axis of lhs that is replaced; None is 0.")
-        .param("lhs_end", axis(), Some(Value::None), "The axis of lhs after the last that is replaced; None is the end.")
+        .param(
+            "lhs_end",
+            axis(),
+            Some(Value::None),
+            "The axis of lhs after the last that is replaced; None is the end.",
+        )
         .param("rhs_begin", axis(), Some(Value::None), "The first axis of rhs that takes their place; None is 0.")
         .param("rhs_end", axis(), Some(Value::None), "The axis of rhs after the last that does; None is the end.")
 });
@@ -106,7 +111,11 @@ fn broadcast(params: &Params, lhs: Known<'_>, rhs: Known<'_>) -> Result<Dims> {
     let given = |name, n| if *params.value(name) == Value::None { all(n) } else { params.tuple(name).to_vec() };
     let (to, from) = (given("lhs_axes", lhs.len()), given("rhs_axes", rhs.len()));
     if to.len() != from.len() {
-        return Err(Error::Shape(format!("wanted as many axes to repeat as rhs gives, {}, not {}", from.len(), to.len())));
+        return Err(Error::Shape(format!(
+            "wanted as many axes to repeat as rhs gives, {}, not {}",
+            from.len(),
+            to.len()
+        )));
     }
     let mut out = lhs.to_vec();
     for (to, from) in to.into_iter().zip(from) {
@@ -126,9 +135,9 @@ fn reshaped(params: &Params, lhs: Known<'_>, rhs: Known<'_>) -> Result<Dims> {
     let place = |name: &str, rank: usize, default: usize| match params.value(name) {
         Value::Int(v) => {
             let place = if *v < 0 { rank.checked_add_signed(*v as isize) } else { usize::try_from(*v).ok() };
-            place.filter(|p| *p <= rank).ok_or_else(|| {
-                Error::Param(format!("parameter \"{name}\" is {v}, wanted a place among {rank} axes"))
-            })
+            place
+                .filter(|p| *p <= rank)
+                .ok_or_else(|| Error::Param(format!("parameter \"{name}\" is {v}, wanted a place among {rank} axes")))
         }
         _ => Ok(default),
     };
@@ -136,7 +145,9 @@ fn reshaped(params: &Params, lhs: Known<'_>, rhs: Known<'_>) -> Result<Dims> {
     let [a, b] = [place("lhs_begin", l, 0)?, place("lhs_end", l, l)?];
     let [c, d] = [place("rhs_begin", r, 0)?, place("rhs_end", r, r)?];
     if a > b || c > d {
-        return Err(Error::Param(format!("axes {a} to {b} of lhs and {c} to {d} of rhs are named, wanted begin before end")));
+        return Err(Error::Param(format!(
+            "axes {a} to {b} of lhs and {c} to {d} of rhs are named, wanted begin before end"
+        )));
     }
     let out = [&lhs[..a], &rhs[c..d], &lhs[b..]].concat();
     let len = |dims: Known<'_>| super::dims::product(dims.iter().copied());

@@ -26,7 +26,9 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
 /// [`Error::Param`] for widths of another number than data of 4 or 5 axes has, or for the first two axes.
 pub fn pad_widths(params: &Params) -> Result<Vec<[usize; 2]>> {
     let given = params.tuple("pad_width");
-    let refuse = |wanted: &str| Error::Param(format!("parameter \"pad_width\" is {}, wanted {wanted}", params.value("pad_width")));
+    let refuse = |wanted: &str| {
+        Error::Param(format!("parameter \"pad_width\" is {}, wanted {wanted}", params.value("pad_width")))
+    };
     if !matches!(given.len(), 8 | 10) {
         return Err(refuse("8 numbers for data of 4 axes or 10 for data of 5"));
     }
@@ -41,7 +43,11 @@ pub fn pad_widths(params: &Params) -> Result<Vec<[usize; 2]>> {
 fn shape(params: &Params, dims: &[Option<usize>]) -> Result<Dims> {
     let widths = pad_widths(params)?;
     if dims.len() != widths.len() {
-        return Err(Error::Shape(format!("wanted {} axes as pad_width {} has", widths.len(), params.value("pad_width"))));
+        return Err(Error::Shape(format!(
+            "wanted {} axes as pad_width {} has",
+            widths.len(),
+            params.value("pad_width")
+        )));
     }
     let mode = params.text("mode");
     let mut out = Vec::with_capacity(dims.len());

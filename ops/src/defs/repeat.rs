@@ -6,7 +6,11 @@ use crate::{Error, Kind, Params, Result, Schema, Value};
 use std::sync::LazyLock;
 
 static TILE: LazyLock<Schema> = LazyLock::new(|| {
-    Schema::new().tuple("reps", None, "How often data is repeated along each axis, matched from the last; 1 if left out.")
+    Schema::new().tuple(
+        "reps",
+        None,
+        "How often data is repeated along each axis, matched from the last; 1 if left out.",
+    )
 });
 
 static REPEAT: LazyLock<Schema> = LazyLock::new(|| {

@@ -4,8 +4,9 @@ use super::layout::{Dims, Layout, by};
 use crate::{Error, Params, Result, Schema};
 use std::sync::LazyLock;
 
-static SCHEMA: LazyLock<Schema> =
-    LazyLock::new(|| Schema::new().tuple("axis", None, "The axes that are turned round; negative ones count from the end."));
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+    Schema::new().tuple("axis", None, "The axes that are turned round; negative ones count from the end.")
+});
 
 /// Which axes of data of this rank a `reverse` turns round.
 ///

@@ -7,8 +7,10 @@ use std::sync::LazyLock;
 
 static SLICE: LazyLock<Schema> = LazyLock::new(|| {
     let tuple = |schema: Schema, name, default, doc| schema.param(name, Kind::Text, default, doc);
-    let schema = tuple(Schema::new(), "begin", None, "First place along each axis; None is the end that step comes from.");
-    let schema = tuple(schema, "end", None, "The place after the last along each axis; None is the end that step goes to.");
+    let schema =
+        tuple(Schema::new(), "begin", None, "First place along each axis; None is the end that step comes from.");
+    let schema =
+        tuple(schema, "end", None, "The place after the last along each axis; None is the end that step goes to.");
     tuple(
         schema,
         "step",
@@ -124,7 +126,9 @@ fn along_axis(params: &Params, len: usize) -> Result<Span> {
     };
     if begin < 0 || begin >= end || end > n {
         let (begin, end) = (params.value("begin"), params.value("end"));
-        return Err(Error::Param(format!("parameters \"begin\" and \"end\" are {begin} and {end}, wanted a part of {len} places")));
+        return Err(Error::Param(format!(
+            "parameters \"begin\" and \"end\" are {begin} and {end}, wanted a part of {len} places"
+        )));
     }
     Ok(Span { start: begin.unsigned_abs() as usize, step: 1, len: (end - begin).unsigned_abs() as usize })
 }
@@ -170,7 +174,11 @@ pub(super) const SLICE_AXIS_OP: Layout = Layout {
 
 /// The gradients of both.
 pub(super) const BACKWARD: [Backward; 2] = [
-    Backward { name: "_backward_slice", doc: "d_data = out_grad where data is in the output, 0 elsewhere.", of: &SLICE_OP },
+    Backward {
+        name: "_backward_slice",
+        doc: "d_data = out_grad where data is in the output, 0 elsewhere.",
+        of: &SLICE_OP,
+    },
     Backward {
         name: "_backward_slice_axis",
         doc: "d_data = out_grad where data is in the output, 0 elsewhere.",

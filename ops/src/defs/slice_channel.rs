@@ -81,8 +81,8 @@ fn infer(params: &Params, mut whole: PartialShape, parts: &[PartialShape]) -> Re
     }
     let of_part = part.rank().and_then(|rank| rank.checked_add(usize::from(squeeze)));
     let Some(rank) = whole.rank().or(of_part) else { return Ok((whole, part)) };
-    let axis = axis_of(params.int("axis"), rank)
-        .map_err(|e| Error::Shape(format!("data has shape {whole}: {}", bare(&e))))?;
+    let axis =
+        axis_of(params.int("axis"), rank).map_err(|e| Error::Shape(format!("data has shape {whole}: {}", bare(&e))))?;
     if let Some(dims) = part.dims() {
         let mut dims = dims.to_vec();
         if squeeze {

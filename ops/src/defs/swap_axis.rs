@@ -7,9 +7,12 @@ use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let range = || i64::from(i32::MIN)..=i64::from(i32::MAX);
-    Schema::new()
-        .int("dim1", range(), Some(0), "The one axis; negative ones count from the end.")
-        .int("dim2", range(), Some(0), "The other axis; negative ones count from the end.")
+    Schema::new().int("dim1", range(), Some(0), "The one axis; negative ones count from the end.").int(
+        "dim2",
+        range(),
+        Some(0),
+        "The other axis; negative ones count from the end.",
+    )
 });
 
 /// Which axis of data of this rank becomes which of a `SwapAxis`'s output.

@@ -104,7 +104,8 @@ fn infer(params: &Params, mut inputs: Vec<PartialShape>) -> Result<(Vec<PartialS
         input.merge(&four).map_err(|e| named(i, &e))?;
     }
     let scaled = |len: Option<usize>| {
-        let too_long = || Error::Shape(format!("data has shape {}, wanted it small enough to scale by {scale}", inputs[0]));
+        let too_long =
+            || Error::Shape(format!("data has shape {}, wanted it small enough to scale by {scale}", inputs[0]));
         len.map(|len| len.checked_mul(scale).ok_or_else(too_long)).transpose()
     };
     let (h, w) = (scaled(inputs[0].dim(2))?, scaled(inputs[0].dim(3))?);
@@ -126,13 +127,17 @@ fn infer(params: &Params, mut inputs: Vec<PartialShape>) -> Result<(Vec<PartialS
             let (Some(len), Some(out)) = (input.dim(axis), out) else { continue };
             // Of nothing only nothing can be made.
             if if len == 0 { out != 0 } else { !out.is_multiple_of(len) || out == 0 } {
-                return Err(Error::Shape(format!("input {i} has shape {input}, wanted a part of {out} along axis {axis}")));
+                return Err(Error::Shape(format!(
+                    "input {i} has shape {input}, wanted a part of {out} along axis {axis}"
+                )));
             }
         }
         if let (Some(a), Some(b), Some(h), Some(w)) = (input.dim(2), input.dim(3), h, w)
             && h.checked_div(a) != w.checked_div(b)
         {
-            return Err(Error::Shape(format!("input {i} has shape {input}, wanted one scale to {h} rows and {w} columns")));
+            return Err(Error::Shape(format!(
+                "input {i} has shape {input}, wanted one scale to {h} rows and {w} columns"
+            )));
         }
     }
     let total = inputs.iter().try_fold(0_usize, |n, i| n.checked_add(i.dim(1)?));

@@ -16,12 +16,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     ("stack", &[("num_args", "2"), ("axis", "1")], &[M, M], &[&[3, 2, 4]]),
     ("SliceChannel", &[("num_outputs", "3")], &[D], &[&[2, 1, 4], &[2, 1, 4], &[2, 1, 4]]),
     ("SliceChannel", &[("num_outputs", "2"), ("axis", "-1")], &[D], &[&[2, 3, 2], &[2, 3, 2]]),
-    (
-        "SliceChannel",
-        &[("num_outputs", "2"), ("axis", "0"), ("squeeze_axis", "True")],
-        &[D],
-        &[&[3, 4], &[3, 4]],
-    ),
+    ("SliceChannel", &[("num_outputs", "2"), ("axis", "0"), ("squeeze_axis", "True")], &[D], &[&[3, 4], &[3, 4]]),
     ("slice", &[("begin", "(0, 1)"), ("end", "(2, 3)")], &[D], &[&[2, 2, 4]]),
     (
         "slice",
@@ -94,12 +89,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     ("broadcast_to", &[("shape", "(0, 3, 4)")], &[(&[2, 1, 4], Apart)], &[D.0]),
     ("broadcast_axis", &[("axis", "(2, 0)"), ("size", "(2, 3)")], &[(&[1, 3, 1], Apart)], &[&[3, 3, 2]]),
     ("broadcast_like", &[], &[(&[1, 3, 1], Apart), D], &[D.0]),
-    (
-        "broadcast_like",
-        &[("lhs_axes", "(0,)"), ("rhs_axes", "(-1,)")],
-        &[(&[1, 3], Apart), D],
-        &[&[4, 3]],
-    ),
+    ("broadcast_like", &[("lhs_axes", "(0,)"), ("rhs_axes", "(-1,)")], &[(&[1, 3], Apart), D], &[&[4, 3]]),
     ("reshape_like", &[], &[D, (&[6, 4], Apart)], &[&[6, 4]]),
     (
         "reshape_like",
