@@ -19,6 +19,7 @@ mod elemwise_binary;
 mod fill;
 mod flatten;
 mod fully_connected;
+mod instance_norm;
 mod leaky_relu;
 mod lrn;
 mod make_loss;
@@ -68,6 +69,8 @@ pub fn provider() -> Provider {
         .operator(flatten::Flatten)
         .operator(fully_connected::FullyConnected)
         .operator(fully_connected::Backward)
+        .operator(instance_norm::InstanceNorm)
+        .operator(instance_norm::Backward)
         .operator(leaky_relu::LeakyRelu)
         .operator(leaky_relu::Backward)
         .operator(lrn::Lrn)
