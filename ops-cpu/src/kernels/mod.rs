@@ -22,6 +22,7 @@ mod dtype;
 mod fill;
 mod fully_connected;
 mod function;
+mod instance_norm;
 mod labels;
 mod leaky_relu;
 mod local;
@@ -92,6 +93,8 @@ const KERNELS: &[(&str, Make)] = &[
     ("_backward_Deconvolution", floats!(deconvolution::backward)),
     ("LeakyReLU", floats!(leaky_relu::forward)),
     ("_backward_LeakyReLU", floats!(leaky_relu::backward)),
+    ("InstanceNorm", floats!(instance_norm::forward)),
+    ("_backward_InstanceNorm", floats!(instance_norm::backward)),
     ("LRN", floats!(lrn::forward)),
     ("_backward_LRN", floats!(lrn::backward)),
     ("LinearRegressionOutput", floats!(regression_output::forward, Regression::Linear)),

@@ -27,6 +27,7 @@ mod fill;
 mod flatten;
 mod fully_connected;
 mod layout;
+mod instance_norm;
 mod leaky_relu;
 mod like;
 mod lrn;
@@ -95,6 +96,8 @@ pub fn provider() -> Provider {
         .operator(flatten::Flatten)
         .operator(fully_connected::FullyConnected)
         .operator(fully_connected::Backward)
+        .operator(instance_norm::InstanceNorm)
+        .operator(instance_norm::Backward)
         .operator(leaky_relu::LeakyRelu)
         .operator(leaky_relu::Backward)
         .operator(lrn::Lrn)

@@ -36,6 +36,8 @@ pub(super) const EXAMPLES: &[Example] = &[
         &[(&[6, 5], Apart), (&[5], Apart), (&[5], Apart), (&[5], Apart), (&[5], Positive)],
         &[&[6, 5], &[5], &[5]],
     ),
+    ("InstanceNorm", &[("eps", "0.01")], &[(&[2, 3, 2, 3], Apart), (&[3], Apart), (&[3], Apart)], &[&[2, 3, 2, 3]]),
+    ("InstanceNorm", &[], &[(&[3, 2, 5], Apart), (&[2], Apart), (&[2], Apart)], &[&[3, 2, 5]]),
     ("LRN", &[("nsize", "3")], &[(&[2, 4, 3], Apart)], &[&[2, 4, 3], &[2, 4, 3]]),
     (
         "LRN",
