@@ -6,6 +6,7 @@ use crate::{Attrs, Error, Result};
 
 mod activation;
 mod add_n;
+mod batch_norm;
 mod broadcast;
 mod cast;
 mod convolution;
@@ -45,6 +46,8 @@ pub fn provider() -> Provider {
         .operator(activation::ACTIVATION)
         .operator(activation::BACKWARD)
         .operator(add_n::AddN)
+        .operator(batch_norm::BatchNorm)
+        .operator(batch_norm::Backward)
         .operator(cast::Cast)
         .operator(cast::Backward)
         .operator(convolution::Convolution)
