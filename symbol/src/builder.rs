@@ -112,6 +112,21 @@ impl OpBuilder {
         self.set("p", fraction)
     }
 
+    /// `fix_gamma`: take gamma as 1.
+    pub fn fix_gamma(self, fix: bool) -> Self {
+        self.set("fix_gamma", fix)
+    }
+
+    /// `eps`: what is added to a variance.
+    pub fn eps(self, eps: f64) -> Self {
+        self.set("eps", eps)
+    }
+
+    /// `momentum`: the part of moving statistics that is kept.
+    pub fn momentum(self, part: f64) -> Self {
+        self.set("momentum", part)
+    }
+
     /// `axis`: the axis to work along.
     pub fn axis(self, axis: i64) -> Self {
         self.set("axis", axis)

@@ -39,6 +39,8 @@ pub trait Float:
     fn exp(self) -> Self;
     /// Natural logarithm of one number.
     fn ln(self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
     /// `self` to the power `exponent`.
     fn powf(self, exponent: Self) -> Self;
     /// Remainder with the sign of the divisor, as Python's `%` and MXNet's `mod`.
@@ -70,6 +72,10 @@ macro_rules! float {
             #[inline]
             fn ln(self) -> $t {
                 $t::ln(self)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> $t {
+                $t::sqrt(self)
             }
             #[inline]
             fn powf(self, exponent: $t) -> $t {

@@ -7,11 +7,14 @@
 
 mod broadcast;
 mod cast;
+mod channels;
 mod conv;
 mod float;
 mod gemm;
+mod lrn;
 mod map;
 mod mismatch;
+mod normal;
 mod par;
 mod pool;
 mod reduce;
@@ -22,11 +25,14 @@ mod unary;
 
 pub use broadcast::{Binary, binary, binary_in_place};
 pub use cast::{affine_u8, cast};
+pub use channels::Channels;
 pub use conv::Conv;
 pub use float::Float;
 pub use gemm::{Matrix, gemm};
+pub use lrn::Lrn;
 pub use map::{fill, map, map_in_place, zip, zip_in_place};
 pub use mismatch::Mismatch;
+pub use normal::normal_cdf;
 pub use par::{Par, Serial};
 pub use pool::{Pool, PoolKind};
 pub use reduce::{Reduction, reduce};

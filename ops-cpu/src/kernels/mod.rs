@@ -3,26 +3,33 @@
 use crate::compute::{Reduction, Unary};
 use broadcast::Arithmetic;
 use dtype::{Make, by_float};
+use regression_output::Regression;
 use varflow_ops::{DType, DeviceKind, Error, Provider};
 
 mod activation;
 mod add_n;
+mod batch_norm;
 mod broadcast;
 mod cast;
 mod columns;
 mod convolution;
+mod deconvolution;
 mod dot;
 mod dropout;
 mod dtype;
 mod fill;
 mod fully_connected;
 mod labels;
+mod leaky_relu;
 mod local;
+mod lrn;
+mod make_loss;
 mod pair;
 mod par;
 mod pooling;
 mod random;
 mod reduce;
+mod regression_output;
 mod repeat;
 mod reshape;
 mod scalar;
@@ -68,8 +75,24 @@ const KERNELS: &[(&str, Make)] = &[
     ("Activation", floats!(activation::forward)),
     ("_backward_Activation", floats!(activation::backward)),
     ("add_n", floats!(add_n::forward)),
+    ("BatchNorm", floats!(batch_norm::forward)),
+    ("_backward_BatchNorm", floats!(batch_norm::backward)),
     ("Convolution", floats!(convolution::forward)),
     ("_backward_Convolution", floats!(convolution::backward)),
+    ("Deconvolution", floats!(deconvolution::forward)),
+    ("_backward_Deconvolution", floats!(deconvolution::backward)),
+    ("LeakyReLU", floats!(leaky_relu::forward)),
+    ("_backward_LeakyReLU", floats!(leaky_relu::backward)),
+    ("LRN", floats!(lrn::forward)),
+    ("_backward_LRN", floats!(lrn::backward)),
+    ("LinearRegressionOutput", floats!(regression_output::forward, Regression::Linear)),
+    ("_backward_LinearRegressionOutput", floats!(regression_output::backward, Regression::Linear)),
+    ("LogisticRegressionOutput", floats!(regression_output::forward, Regression::Logistic)),
+    ("_backward_LogisticRegressionOutput", floats!(regression_output::backward, Regression::Logistic)),
+    ("MAERegressionOutput", floats!(regression_output::forward, Regression::Absolute)),
+    ("_backward_MAERegressionOutput", floats!(regression_output::backward, Regression::Absolute)),
+    ("MakeLoss", floats!(make_loss::forward)),
+    ("_backward_MakeLoss", floats!(make_loss::backward)),
     ("Dropout", floats!(dropout::forward)),
     ("_backward_Dropout", floats!(dropout::backward)),
     ("Flatten", elements!(reshape::copy)),

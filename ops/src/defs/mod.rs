@@ -15,6 +15,7 @@ mod clip;
 mod concat;
 mod convolution;
 mod depth_space;
+mod deconvolution;
 mod dims;
 mod dot;
 mod dropout;
@@ -26,11 +27,15 @@ mod flatten;
 mod fully_connected;
 mod layout;
 mod pad;
+mod leaky_relu;
+mod lrn;
+mod make_loss;
 mod pooling;
 mod random;
 mod range;
 mod reduce;
 mod repeat;
+mod regression_output;
 mod reshape;
 mod reverse;
 mod scalar;
@@ -46,8 +51,10 @@ mod window;
 
 pub use concat::join_axis;
 pub use convolution::convolution_window;
+pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
 pub use pad::pad_widths;
+pub use leaky_relu::leaky_relu_saves_output;
 pub use pooling::{counts_padding, pooling_window};
 pub use range::{arange_numbers, linspace_numbers};
 pub use reduce::reduced_axes;
@@ -73,6 +80,8 @@ pub fn provider() -> Provider {
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)
+        .operator(deconvolution::Deconvolution)
+        .operator(deconvolution::Backward)
         .operator(dot::Dot)
         .operator(dot::Backward)
         .operator(dropout::Dropout)
@@ -80,6 +89,12 @@ pub fn provider() -> Provider {
         .operator(flatten::Flatten)
         .operator(fully_connected::FullyConnected)
         .operator(fully_connected::Backward)
+        .operator(leaky_relu::LeakyRelu)
+        .operator(leaky_relu::Backward)
+        .operator(lrn::Lrn)
+        .operator(lrn::Backward)
+        .operator(make_loss::MakeLoss)
+        .operator(make_loss::Backward)
         .operator(pooling::Pooling)
         .operator(pooling::Backward)
         .operator(random::Random::Uniform)
@@ -137,6 +152,10 @@ fn layout_family(provider: Provider) -> Provider {
         .operator(broadcast_to::BROADCAST_AXIS);
     let backward = slice::BACKWARD.into_iter().chain(repeat::BACKWARD).chain(broadcast_to::BACKWARD);
     backward.fold(provider, Provider::operator)
+    provider = regression_output::ALL
+        .into_iter()
+        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
+    broadcast::ALL.into_iter().fold(provider, |p, op| p.operator(op).operator(broadcast::Backward(op)))
 }
 
 /// Adds one node of a gradient that is composed of several, named `<node>_backward_<part>`, with no parameters.
