@@ -123,6 +123,9 @@ pub fn provider() -> Provider {
     provider = range::ALL.into_iter().fold(provider, Provider::operator);
     provider = reduce::ALL.into_iter().fold(provider, Provider::operator);
     provider = reduce::BACKWARD.into_iter().fold(provider, Provider::operator);
+    provider = regression_output::ALL
+        .into_iter()
+        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
     provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
     broadcast::BACKWARD.into_iter().fold(provider, Provider::operator)
 }
@@ -152,10 +155,6 @@ fn layout_family(provider: Provider) -> Provider {
         .operator(broadcast_to::BROADCAST_AXIS);
     let backward = slice::BACKWARD.into_iter().chain(repeat::BACKWARD).chain(broadcast_to::BACKWARD);
     backward.fold(provider, Provider::operator)
-    provider = regression_output::ALL
-        .into_iter()
-        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
-    broadcast::ALL.into_iter().fold(provider, |p, op| p.operator(op).operator(broadcast::Backward(op)))
 }
 
 /// Adds one node of a gradient that is composed of several, named `<node>_backward_<part>`, with no parameters.
