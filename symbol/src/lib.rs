@@ -37,6 +37,7 @@ mod scope;
 mod summary;
 pub mod sym;
 mod symbol;
+mod work;
 
 pub use arith::Operand;
 pub use atomic::save_atomically;
@@ -51,6 +52,6 @@ pub use host_array::HostArray;
 pub use infer::{infer_dtypes, infer_partial_shapes, infer_shapes};
 pub use plan::Plan;
 pub use scope::Scope;
-pub use summary::summary;
+pub use summary::{Layer, Summary, summary};
 pub use symbol::Symbol;
 pub use varflow_ops::{Error, Result};

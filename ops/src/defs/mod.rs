@@ -26,8 +26,8 @@ mod expand_squeeze;
 mod fill;
 mod flatten;
 mod fully_connected;
-mod layout;
 mod instance_norm;
+mod layout;
 mod leaky_relu;
 mod like;
 mod lrn;
@@ -132,10 +132,10 @@ pub fn provider() -> Provider {
     provider = range::ALL.into_iter().fold(provider, Provider::operator);
     provider = reduce::ALL.into_iter().fold(provider, Provider::operator);
     provider = reduce::BACKWARD.into_iter().fold(provider, Provider::operator);
-    provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
     provider = regression_output::ALL
         .into_iter()
         .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
+    provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
     broadcast::BACKWARD.into_iter().fold(provider, Provider::operator)
 }
 
