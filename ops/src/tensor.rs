@@ -105,6 +105,20 @@ impl Tensor {
         Ok(Tensor { desc, ..self.clone() })
     }
 
+    /// The first elements under a shape of no more than there are. Shares var and storage.
+    ///
+    /// # Errors
+    /// When the shape has more elements.
+    pub fn first(&self, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        match shape.checked_len() {
+            Some(n) if n <= self.desc.shape.len() => {
+                Ok(Tensor { desc: TensorDesc { shape, dtype: self.desc.dtype }, ..self.clone() })
+            }
+            _ => Err(Error::Shape(format!("a tensor of shape {} has no room for shape {shape}", self.desc.shape))),
+        }
+    }
+
     fn check_len(&self, n: usize) -> Result<()> {
         if n == self.desc.shape.len() {
             return Ok(());
@@ -161,15 +175,28 @@ impl Tensor {
     /// The root cause, if one of them failed.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let out = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (from, to, done) = (self.clone(), out.clone(), self.engine.var());
-        self.engine.raw("read_tensor").read(&self.var).overwrite(&done).run(move |_| {
-            // SAFETY: this task reads the tensor, so nobody writes it; any bytes are bytes.
-            let bytes = unsafe { from.view().as_slice::<u8>() };
+        let (to, done) = (out.clone(), self.engine.var());
+        self.push_read("read_tensor", &done, move |_, bytes| {
             *to.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bytes.to_vec();
         });
         done.wait()?;
         let bytes = std::mem::take(&mut *out.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         Ok(bytes)
+    }
+
+    /// Pushes a task that shows the bytes of the elements to `body`. It names `order` as overwritten, so that such tasks
+    /// follow each other.
+    pub fn push_read(
+        &self,
+        name: impl Into<varflow_engine::Name>,
+        order: &Var,
+        body: impl FnOnce(&TensorDesc, &[u8]) + Send + 'static,
+    ) {
+        let from = self.clone();
+        self.engine.raw(name).read(&self.var).overwrite(order).run(move |_| {
+            // SAFETY: this task reads the tensor, so nobody writes it; the view's elements are seen as bytes.
+            body(&from.desc, unsafe { from.view().as_slice::<u8>() });
+        });
     }
 
     /// Pushes a task that replaces the elements by these.

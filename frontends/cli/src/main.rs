@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Command::Score(args) => score::run(&args, &plugins),
         Command::Predict(args) => predict::run(&args, &plugins),
         Command::Run(args) => run::run(&args, &plugins),
+        Command::Networks { json } => network::list(json),
         Command::Summary(args) => inspect::summary(&args, &plugins),
         Command::Plan(args) => inspect::plan(&args, &plugins),
         Command::Ops(args) => operators::run(&args, &plugins),

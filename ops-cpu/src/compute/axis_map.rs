@@ -32,7 +32,8 @@ impl Piece {
     fn is_within(self, source: usize) -> bool {
         let Piece::Taken { start, step, len } = self else { return true };
         let Some(steps) = len.checked_sub(1) else { return true };
-        let last = isize::try_from(steps).ok().and_then(|n| n.checked_mul(step)).and_then(|d| start.checked_add_signed(d));
+        let last =
+            isize::try_from(steps).ok().and_then(|n| n.checked_mul(step)).and_then(|d| start.checked_add_signed(d));
         start < source && last.is_some_and(|last| last < source)
     }
 }
@@ -58,7 +59,8 @@ impl AxisMap {
 
     /// An axis that is taken whole.
     pub fn whole(len: usize) -> AxisMap {
-        let pieces = if len > 0 { SmallVec::from_slice(&[Piece::Taken { start: 0, step: 1, len }]) } else { SmallVec::new() };
+        let pieces =
+            if len > 0 { SmallVec::from_slice(&[Piece::Taken { start: 0, step: 1, len }]) } else { SmallVec::new() };
         AxisMap { source: len, pieces }
     }
 
@@ -154,13 +156,7 @@ impl AxisMaps {
 
 /// Walks the axes inside a place of the outer ones: `at` is where the source and the result are there, and `lens` is how
 /// many elements they have.
-fn walk(
-    axes: &[AxisMap],
-    block: usize,
-    at: [usize; 2],
-    lens: [usize; 2],
-    run: &mut impl FnMut(From, usize, usize),
-) {
+fn walk(axes: &[AxisMap], block: usize, at: [usize; 2], lens: [usize; 2], run: &mut impl FnMut(From, usize, usize)) {
     let Some((axis, inner)) = axes.split_first() else { return run(Some((at[0], 1)), at[1], lens[1]) };
     // An axis without places in the source or the result has no elements to walk, or only filled ones.
     let source = lens[0].checked_div(axis.source).unwrap_or(0);
@@ -240,7 +236,8 @@ mod tests {
 
     #[test]
     fn pieces_beyond_the_axis_are_refused() {
-        for piece in [TAKEN(3, 1, 1), TAKEN(1, 1, 3), TAKEN(1, -1, 3), TAKEN(0, isize::MAX, 3), TAKEN(usize::MAX, 1, 2)] {
+        for piece in [TAKEN(3, 1, 1), TAKEN(1, 1, 3), TAKEN(1, -1, 3), TAKEN(0, isize::MAX, 3), TAKEN(usize::MAX, 1, 2)]
+        {
             assert!(AxisMap::new(3, &[piece]).is_err(), "{piece:?}");
         }
     }

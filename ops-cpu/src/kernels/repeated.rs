@@ -4,8 +4,8 @@
 use super::dtype::Real;
 use super::par::Workers;
 use super::repeat::Repeat;
-use crate::compute::reduce;
 use crate::compute::Reduction;
+use crate::compute::reduce;
 use varflow_ops::defs::{repeat_axis, tile_reps};
 use varflow_ops::{Element, Error, Kernel, KernelCall, KernelCtx, Params, Result, Shape};
 

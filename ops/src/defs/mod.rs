@@ -6,12 +6,16 @@ use crate::{Attrs, Error, Result};
 
 mod activation;
 mod add_n;
+mod batch_dot;
+mod batch_norm;
 mod broadcast;
 mod broadcast_to;
 mod cast;
+mod clip;
 mod concat;
 mod convolution;
 mod crop;
+mod deconvolution;
 mod depth_space;
 mod dims;
 mod dot;
@@ -22,12 +26,18 @@ mod expand_squeeze;
 mod fill;
 mod flatten;
 mod fully_connected;
+mod instance_norm;
 mod layout;
+mod leaky_relu;
 mod like;
+mod lrn;
+mod make_loss;
 mod pad;
 mod pooling;
 mod random;
+mod range;
 mod reduce;
+mod regression_output;
 mod repeat;
 mod reshape;
 mod reverse;
@@ -47,9 +57,12 @@ mod window;
 pub use concat::join_axis;
 pub use convolution::convolution_window;
 pub use crop::crop_origin;
+pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
+pub use leaky_relu::leaky_relu_saves_output;
 pub use pad::pad_widths;
 pub use pooling::{counts_padding, pooling_window};
+pub use range::{arange_numbers, linspace_numbers};
 pub use reduce::reduced_axes;
 pub use repeat::{repeat_axis, tile_reps};
 pub use reverse::reversed_axes;
@@ -69,10 +82,13 @@ pub fn provider() -> Provider {
         .operator(activation::ACTIVATION)
         .operator(activation::BACKWARD)
         .operator(add_n::AddN)
-        .operator(cast::Cast)
+        .operator(batch_norm::BatchNorm)
+        .operator(batch_norm::Backward)
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)
+        .operator(deconvolution::Deconvolution)
+        .operator(deconvolution::Backward)
         .operator(dot::Dot)
         .operator(dot::Backward)
         .operator(dropout::Dropout)
@@ -80,14 +96,18 @@ pub fn provider() -> Provider {
         .operator(flatten::Flatten)
         .operator(fully_connected::FullyConnected)
         .operator(fully_connected::Backward)
+        .operator(instance_norm::InstanceNorm)
+        .operator(instance_norm::Backward)
+        .operator(leaky_relu::LeakyRelu)
+        .operator(leaky_relu::Backward)
+        .operator(lrn::Lrn)
+        .operator(lrn::Backward)
+        .operator(make_loss::MakeLoss)
+        .operator(make_loss::Backward)
         .operator(pooling::Pooling)
         .operator(pooling::Backward)
         .operator(random::Random::Uniform)
         .operator(random::Random::Normal)
-        .operator(reduce::Reduce { mean: false })
-        .operator(reduce::Reduce { mean: true })
-        .operator(reduce::Backward { mean: false })
-        .operator(reduce::Backward { mean: true })
         .operator(reshape::Reshape)
         .operator(reshape::Backward)
         .operator(sgd::Update { momentum: false })
@@ -105,7 +125,18 @@ pub fn provider() -> Provider {
     provider = fill::LIKE.into_iter().fold(provider, Provider::operator);
     provider = fill::FILLS.into_iter().fold(provider, Provider::operator);
     provider = sgd::update_rules().into_iter().fold(provider, Provider::update_rule);
-    broadcast::ALL.into_iter().fold(provider, |p, op| p.operator(op).operator(broadcast::Backward(op)))
+    provider = unary::FUNCTIONS.into_iter().flatten().fold(provider, Provider::operator);
+    provider = clip::ALL.into_iter().fold(provider, Provider::operator);
+    provider = cast::ALL.into_iter().fold(provider, Provider::operator);
+    provider = batch_dot::MatrixProduct::ALL.into_iter().fold(provider, Provider::operator);
+    provider = range::ALL.into_iter().fold(provider, Provider::operator);
+    provider = reduce::ALL.into_iter().fold(provider, Provider::operator);
+    provider = reduce::BACKWARD.into_iter().fold(provider, Provider::operator);
+    provider = regression_output::ALL
+        .into_iter()
+        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
+    provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
+    broadcast::BACKWARD.into_iter().fold(provider, Provider::operator)
 }
 
 /// Operators that move elements.
