@@ -1,9 +1,9 @@
 //! `expand_dims` and `squeeze`: axes of length 1 added and dropped.
 
 use super::dims::axis_of;
-use super::layout::{Dims, Layout, unchecked};
+use super::layout::{Dims, Layout, follow, unchecked};
 use super::reshape::gradient;
-use crate::{Error, Kind, Params, Result, Schema, Value};
+use crate::{Entry, Error, Gradient, Kind, Operator, Params, Result, Schema, Shapes, Value};
 use std::sync::LazyLock;
 
 static EXPAND: LazyLock<Schema> = LazyLock::new(|| {
@@ -65,15 +65,35 @@ fn squeezed(params: &Params, dims: &[Option<usize>]) -> Result<Dims> {
     Ok(out)
 }
 
-/// Axes of length 1 less.
-pub(super) const SQUEEZE_OP: Layout = Layout {
-    name: "squeeze",
-    aliases: &[],
-    doc: "Data without axes of length 1; one is left if there are no others.",
-    schema: &SQUEEZE,
-    check: unchecked,
-    shape: squeezed,
-    back: super::layout::tells_nothing,
-    inplace: true,
-    gradient,
-};
+/// Axes of length 1 less. Without `axis` even the number of axes waits for all lengths to be known.
+pub(super) struct Squeeze;
+
+impl Operator for Squeeze {
+    fn name(&self) -> &str {
+        "squeeze"
+    }
+
+    fn doc(&self) -> &str {
+        "Data without axes of length 1; one is left if there are no others."
+    }
+
+    fn schema(&self) -> &Schema {
+        &SQUEEZE
+    }
+
+    fn infer_shape(&self, params: &Params, s: &mut Shapes) -> Result<()> {
+        if params.tuple("axis").is_empty() && s.known(0).is_none() {
+            return Ok(());
+        }
+        let out = follow("data", squeezed, params, s.input(0))?;
+        s.set_output(0, out, &format!("from data {}", s.input(0)))
+    }
+
+    fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
+        vec![(0, 0)]
+    }
+
+    fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
+        gradient(grad)
+    }
+}

@@ -153,7 +153,7 @@ fn layout_family(provider: Provider) -> Provider {
         .operator(pad::PAD)
         .operator(pad::BACKWARD)
         .operator(expand_squeeze::EXPAND_DIMS)
-        .operator(expand_squeeze::SQUEEZE_OP)
+        .operator(expand_squeeze::Squeeze)
         .operator(repeat::TILE_OP)
         .operator(repeat::REPEAT_OP)
         .operator(reverse::REVERSE)

@@ -23,9 +23,17 @@ pub(super) const ALL: [Regression; 3] = [Regression::Linear, Regression::Logisti
 /// The label has data's shape; where each sample is one number it may lack the axes after the first.
 fn infer_label(s: &mut Shapes) -> Result<()> {
     let why = format!("from data {}", s.input(0));
-    let flat = s.input(0).dims().filter(|d| d.len() > 1 && d[1..].iter().all(|d| *d == Some(1))).map(|d| d[0]);
-    match (flat, s.input(1).rank()) {
-        (Some(samples), Some(1) | None) => s.set_input(1, PartialShape::new([samples]), &why),
+    let rank = s.input(1).rank();
+    let Some(dims) = s.input(0).dims() else {
+        return if rank.is_some_and(|rank| rank > 1) { s.same(&[0, 1], &[]) } else { Ok(()) };
+    };
+    let others = dims.get(1..).unwrap_or_default();
+    let may_be_one_number = !others.is_empty() && others.iter().all(|d| d.is_none_or(|d| d == 1));
+    let samples = PartialShape::new([dims.first().copied().flatten()]);
+    match rank {
+        Some(1) if may_be_one_number => s.set_input(1, samples, &why),
+        None if may_be_one_number && others.contains(&None) => Ok(()),
+        None if may_be_one_number => s.set_input(1, samples, &why),
         _ => s.same(&[0, 1], &[]),
     }
 }
