@@ -1,0 +1,55 @@
+//! The examples of all operators, as cases.
+
+use super::array;
+use super::case::{Case, Program, one_node};
+use crate::Result;
+use varflow::ops::examples::{self, Example};
+use varflow::ops::{Attrs, DType, Registry, Shape};
+
+/// One case for each example.
+///
+/// # Errors
+/// An example that its operator refuses.
+pub fn cases(registry: &Registry) -> Result<Vec<Case>> {
+    examples::all().map(|example| case(registry, example).map_err(|e| format!("{}: {e}", name(example)).into())).collect()
+}
+
+fn case(registry: &Registry, example: &Example) -> Result<Case> {
+    let (op, given, inputs, outputs) = example;
+    let attrs: Attrs = given.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let drawn = (1..).zip(*inputs).map(|(seed, (shape, values))| {
+        let (dtype, values) = values.draw(shape.iter().product(), seed);
+        (Shape::new(shape), if dtype == DType::F64 { DType::F32 } else { dtype }, values)
+    });
+    if outputs.is_empty() {
+        let arguments = drawn.enumerate().map(|(i, (shape, dtype, values))| {
+            Ok((format!("input{i}"), array::from_values(&shape, dtype, &values)?))
+        });
+        return Ok(Case {
+            name: name(example),
+            subject: op.to_string(),
+            program: Program::Update(op.to_string(), attrs),
+            arguments: arguments.collect::<Result<_>>()?,
+            auxiliaries: Vec::new(),
+            head_grads: Vec::new(),
+        });
+    }
+    let (graph, names) = one_node(registry, op, &attrs)?;
+    let drawn: Vec<(String, (Shape, DType, Vec<f64>))> = names.into_iter().zip(drawn).collect();
+    let shapes: Vec<_> = drawn.iter().map(|(n, (shape, ..))| (n.clone(), shape.clone())).collect();
+    let dtypes: Vec<_> = drawn.iter().map(|(n, (_, dtype, _))| (n.clone(), *dtype)).collect();
+    let draw = |name: &str, _: &Shape| {
+        drawn.iter().find(|(n, _)| n == name).map_or(Vec::new(), |(_, (.., values))| values.clone())
+    };
+    Case::of_graph((name(example), op), graph, &shapes, &dtypes, draw)
+}
+
+/// `Pooling kernel=(2, 2) of (1, 2, 4, 6)`.
+fn name((op, given, inputs, _): &Example) -> String {
+    let mut text = op.to_string();
+    given.iter().for_each(|(k, v)| text.push_str(&format!(" {k}={v}")));
+    for (i, (shape, values)) in inputs.iter().enumerate() {
+        text.push_str(&format!("{} {} {values:?}", if i == 0 { " of" } else { "," }, Shape::new(shape)));
+    }
+    text
+}
