@@ -34,6 +34,7 @@ mod resolve;
 mod summary;
 pub mod sym;
 mod symbol;
+mod work;
 
 pub use arith::Operand;
 pub use atomic::save_atomically;
@@ -47,6 +48,6 @@ pub use graph::{Graph, Node};
 pub use host_array::HostArray;
 pub use infer::{infer_dtypes, infer_shapes};
 pub use plan::Plan;
-pub use summary::summary;
+pub use summary::{Layer, Summary, summary};
 pub use symbol::Symbol;
 pub use varflow_ops::{Error, Result};

@@ -22,7 +22,7 @@ pub struct SubjectArgs {
 /// An unknown network, a failed step.
 pub fn subject(args: &SubjectArgs) -> Result<()> {
     let rt = varflow::runtime(args.threads)?;
-    let mut module = Module::new(&rt, zoo::by_name(&args.network)?)?;
+    let mut module = Module::new(&rt, zoo::by_name(&args.network)?.symbol)?;
     let data = Shape::new(&[args.batch_size, 1, 28, 28]);
     let label = Shape::new(&[args.batch_size]);
     let inputs = [("data", data.clone()), ("softmax_label", label.clone())];

@@ -12,7 +12,7 @@ use varflow::{Error, Runtime};
 pub(crate) fn summary(args: &SummaryArgs, plugins: &Plugins) -> Result<(), Failure> {
     let (_, graph, shape) = resolve(args, plugins)?;
     let shapes = infer_shapes(&graph, &[("data", PartialShape::from(shape))])?;
-    say(table(&graph, &shapes, &["data"]).trim_end())
+    say(table(&graph, &shapes, &["data"]).to_string().trim_end())
 }
 
 /// What the plan of one mode comes to.

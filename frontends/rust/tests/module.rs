@@ -140,7 +140,7 @@ fn misuse_is_told() {
 fn zoo_networks_have_mxnets_arguments() {
     let rt = varflow::runtime(1).unwrap();
     let args = |name: &str| {
-        let graph = zoo::by_name(name).unwrap().resolve(&rt.registry).unwrap();
+        let graph = zoo::by_name(name).unwrap().symbol.resolve(&rt.registry).unwrap();
         graph.list_arguments().join(" ")
     };
     assert_eq!(args("mlp"), "data fc1_weight fc1_bias fc2_weight fc2_bias fc3_weight fc3_bias softmax_label");
@@ -148,5 +148,5 @@ fn zoo_networks_have_mxnets_arguments() {
         args("lenet"),
         "data conv1_weight conv1_bias conv2_weight conv2_bias fc1_weight fc1_bias fc2_weight fc2_bias softmax_label"
     );
-    assert!(zoo::by_name("vgg").unwrap_err().to_string().contains("mlp, lenet"));
+    assert!(zoo::by_name("nothing").unwrap_err().to_string().contains("mlp, lenet"));
 }

@@ -6,8 +6,11 @@ use crate::{Attrs, Error, Result};
 
 mod activation;
 mod add_n;
+mod batch_norm;
+mod batch_dot;
 mod broadcast;
 mod cast;
+mod clip;
 mod convolution;
 mod dims;
 mod dot;
@@ -19,6 +22,7 @@ mod flatten;
 mod fully_connected;
 mod pooling;
 mod random;
+mod range;
 mod reduce;
 mod reshape;
 mod scalar;
@@ -32,6 +36,7 @@ mod window;
 pub use convolution::convolution_window;
 pub use dims::{around_axis, axis_of};
 pub use pooling::{counts_padding, pooling_window};
+pub use range::{arange_numbers, linspace_numbers};
 pub use reduce::reduced_axes;
 pub use softmax::temperature;
 pub use softmax_output::softmax_output_axes;
@@ -45,6 +50,8 @@ pub fn provider() -> Provider {
         .operator(activation::ACTIVATION)
         .operator(activation::BACKWARD)
         .operator(add_n::AddN)
+        .operator(batch_norm::BatchNorm)
+        .operator(batch_norm::Backward)
         .operator(cast::Cast)
         .operator(cast::Backward)
         .operator(convolution::Convolution)
@@ -60,10 +67,6 @@ pub fn provider() -> Provider {
         .operator(pooling::Backward)
         .operator(random::Random::Uniform)
         .operator(random::Random::Normal)
-        .operator(reduce::Reduce { mean: false })
-        .operator(reduce::Reduce { mean: true })
-        .operator(reduce::Backward { mean: false })
-        .operator(reduce::Backward { mean: true })
         .operator(reshape::Reshape)
         .operator(reshape::Backward)
         .operator(sgd::Update { momentum: false })
@@ -80,7 +83,15 @@ pub fn provider() -> Provider {
     provider = fill::LIKE.into_iter().fold(provider, Provider::operator);
     provider = fill::FILLS.into_iter().fold(provider, Provider::operator);
     provider = sgd::update_rules().into_iter().fold(provider, Provider::update_rule);
-    broadcast::ALL.into_iter().fold(provider, |p, op| p.operator(op).operator(broadcast::Backward(op)))
+    provider = unary::FUNCTIONS.into_iter().flatten().fold(provider, Provider::operator);
+    provider = clip::ALL.into_iter().fold(provider, Provider::operator);
+    provider = cast::ALL.into_iter().fold(provider, Provider::operator);
+    provider = batch_dot::MatrixProduct::ALL.into_iter().fold(provider, Provider::operator);
+    provider = range::ALL.into_iter().fold(provider, Provider::operator);
+    provider = reduce::ALL.into_iter().fold(provider, Provider::operator);
+    provider = reduce::BACKWARD.into_iter().fold(provider, Provider::operator);
+    provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
+    broadcast::BACKWARD.into_iter().fold(provider, Provider::operator)
 }
 
 /// Adds one node of a gradient that is composed of several, named `<node>_backward_<part>`, with no parameters.
