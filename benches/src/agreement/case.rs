@@ -20,6 +20,8 @@ pub struct Case {
     pub auxiliaries: Vec<NamedArray>,
     /// The gradients of the outputs, in order.
     pub head_grads: Vec<HostArray>,
+    /// Why it need not agree.
+    pub excuse: Option<&'static str>,
 }
 
 /// What a case computes.
@@ -58,7 +60,7 @@ impl Case {
         };
         let head_grads = graph.outputs.iter().enumerate().map(head_grad).collect::<Result<_>>()?;
         let (subject, program) = (subject.to_string(), Program::Graph(graph));
-        Ok(Case { name, subject, program, arguments, auxiliaries, head_grads })
+        Ok(Case { name, subject, program, arguments, auxiliaries, head_grads, excuse: None })
     }
 
     /// Whether some operator of it draws random numbers, in scoring or in training.

@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if both || args.networks {
         let names = networks::names().filter(|n| args.wants(n));
-        let rows = rows(&rt, names.map(|n| networks::case(&rt.registry, n)), &mut against, &mut made)?;
+        let rows = rows(&rt, names.map(|n| networks::case(&rt.registry, &n)), &mut against, &mut made)?;
         table::print_networks(&rows);
         all.extend(rows);
     }
@@ -118,7 +118,7 @@ fn rows(
 ) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for case in cases {
-        let (row, reference) = Row::new(rt, &case?, against, true);
+        let (row, reference) = Row::new(rt, &case?, against);
         made.cases.extend(reference.map(|r| (row.name.clone(), r)));
         rows.push(row);
     }

@@ -6,6 +6,12 @@ use crate::Result;
 use varflow::ops::examples::{self, Example};
 use varflow::ops::{Attrs, DType, Registry, Shape};
 
+/// Where MXNet 1.9.1 does not do what it documents, so that varflow does otherwise: operator, what is in the case's name, why.
+const EXCUSED: &[(&str, &str, &str)] = &[
+    ("SoftmaxOutput", "out_grad=1", "MXNet multiplies by the output where the output's gradient is meant"),
+    ("Pooling", "convention=same", "MXNet fails on the convention same with one axis"),
+];
+
 /// One case for each example.
 ///
 /// # Errors
@@ -32,6 +38,7 @@ fn case(registry: &Registry, example: &Example) -> Result<Case> {
             arguments: arguments.collect::<Result<_>>()?,
             auxiliaries: Vec::new(),
             head_grads: Vec::new(),
+            excuse: None,
         });
     }
     let (graph, names) = one_node(registry, op, &attrs)?;
@@ -41,7 +48,9 @@ fn case(registry: &Registry, example: &Example) -> Result<Case> {
     let draw = |name: &str, _: &Shape| {
         drawn.iter().find(|(n, _)| n == name).map_or(Vec::new(), |(_, (.., values))| values.clone())
     };
-    Case::of_graph((name(example), op), graph, &shapes, &dtypes, draw)
+    let name = name(example);
+    let excuse = EXCUSED.iter().find(|(o, part, _)| o == op && name.contains(part)).map(|(.., why)| *why);
+    Ok(Case { excuse, ..Case::of_graph((name, op), graph, &shapes, &dtypes, draw)? })
 }
 
 /// `Pooling kernel=(2, 2) of (1, 2, 4, 6)`.

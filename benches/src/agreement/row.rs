@@ -32,6 +32,8 @@ pub enum Verdict {
     Agrees,
     /// The two compute the same, as they show in float64, but rounding grows beyond the goal; varflow is as exact as MXNet.
     Rounding,
+    /// Not the same, or not comparable, and that is known: why.
+    Excused(String),
     /// Not the same, or not comparable: why.
     Deviates(String),
 }
@@ -58,7 +60,7 @@ pub struct Row {
 
 impl Row {
     /// Compares one case. With MXNet there, what it gave comes back beside the row.
-    pub fn new(rt: &Runtime, case: &Case, against: &mut Against, in_double: bool) -> (Row, Option<Reference>) {
+    pub fn new(rt: &Runtime, case: &Case, against: &mut Against) -> (Row, Option<Reference>) {
         let mut row = Row {
             name: case.name.clone(),
             subject: case.subject.clone(),
@@ -69,16 +71,17 @@ impl Row {
             drawn: Vec::new(),
             verdict: Verdict::Agrees,
         };
-        match row.fill(rt, case, against, in_double) {
-            Ok(reference) => (row, reference),
-            Err(e) => {
-                row.verdict = Verdict::Deviates(e.to_string());
-                (row, None)
-            }
+        let reference = row.fill(rt, case, against).unwrap_or_else(|e| {
+            row.verdict = Verdict::Deviates(e.to_string());
+            None
+        });
+        if let (Verdict::Deviates(_), Some(why)) = (&row.verdict, case.excuse) {
+            row.verdict = Verdict::Excused(why.to_string());
         }
+        (row, reference)
     }
 
-    fn fill(&mut self, rt: &Runtime, case: &Case, against: &mut Against, in_double: bool) -> Result<Option<Reference>> {
+    fn fill(&mut self, rt: &Runtime, case: &Case, against: &mut Against) -> Result<Option<Reference>> {
         let sketches = |float, seed| -> Result<(Vec<Sketch>, Option<String>)> {
             let outcome = varflow::run(rt, case, float, seed)?;
             Ok((outcome.arrays.iter().map(Sketch::new).collect::<Result<_>>()?, outcome.no_training))
@@ -99,7 +102,7 @@ impl Row {
             Against::Mxnet(mxnet) => {
                 let single = mxnet.run(case, DType::F32).map_err(|e| format!("MXNet: {e}"))?;
                 // What MXNet does not do in float64 has no second opinion.
-                let double = if in_double { mxnet.run(case, DType::F64).ok() } else { None };
+                let double = mxnet.run(case, DType::F64).ok();
                 let double = double.filter(|d| d.len() == single.len());
                 let made = Reference {
                     inputs: case.fingerprint()?,

@@ -38,8 +38,10 @@ pub fn print_notes(rows: &[Row], origin: &str) {
          Dropout drops nothing in networks.\n"
     );
     for row in rows {
-        if let Verdict::Deviates(why) = &row.verdict {
-            println!("deviates: {}: {why}", row.name);
+        match &row.verdict {
+            Verdict::Deviates(why) => println!("deviates: {}: {why}", row.name),
+            Verdict::Excused(why) => println!("excused: {}: {why}", row.name),
+            Verdict::Agrees | Verdict::Rounding => {}
         }
     }
     for row in rows.iter().filter(|r| !r.drawn.is_empty()) {
@@ -56,6 +58,7 @@ fn cells(row: &Row) -> String {
     let verdict = match &row.verdict {
         Verdict::Agrees => "agrees",
         Verdict::Rounding => "rounding",
+        Verdict::Excused(_) => "excused",
         Verdict::Deviates(_) => "deviates",
     };
     let double = optional(row.double.as_ref().map(|d| d.relative));
@@ -83,6 +86,7 @@ pub fn append_json(path: &Path, rows: &[Row], origin: &str) -> Result<()> {
         let (verdict, why) = match &row.verdict {
             Verdict::Agrees => ("agrees", None),
             Verdict::Rounding => ("rounding", None),
+            Verdict::Excused(why) => ("excused", Some(why)),
             Verdict::Deviates(why) => ("deviates", Some(why)),
         };
         let line = json!({

@@ -57,7 +57,8 @@ fn run_graph(rt: &Runtime, graph: &Graph, inputs: &Inputs, seed: u64) -> Result<
         let number = if visible == 1 { String::new() } else { e.output.to_string() };
         let name = format!("{}_out_grad{number}", node.name);
         if let Some((_, tensor)) = executor.head_grads().iter().find(|(n, _)| *n == name) {
-            tensor.copy_from(&array::to_tensor(&rt.engine, grad)?)?;
+            let grad = array::in_float(grad, tensor.dtype())?;
+            tensor.copy_from(&array::to_tensor(&rt.engine, &grad)?)?;
         }
     }
     executor.forward(true, seed)?;
