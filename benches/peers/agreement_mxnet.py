@@ -38,6 +38,8 @@ def run_symbol(symbol, arrays):
 
     def keep(kind, arrays):
         result.update((f'{kind}:{name}', array.copy()) for name, array in arrays)
+        # The next pass writes to the same memory.
+        mx.nd.waitall()
 
     keep('score', enumerate(executor.forward(is_train=False)))
     if has_gradient:

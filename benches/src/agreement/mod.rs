@@ -64,15 +64,16 @@ pub fn run(args: &Args) -> Result<()> {
     let mut all = Vec::new();
     let both = args.operators == args.networks;
     if both || args.operators {
-        let cases = operators::cases(&rt.registry)?;
-        let cases = cases.into_iter().filter(|c| args.wants(&c.subject)).map(Ok);
-        let rows = rows(&rt, cases, &mut against, &mut made)?;
+        let cases = operators::cases(&rt.registry);
+        let cases = cases.filter(|(subject, ..)| args.wants(subject));
+        let cases = cases.map(|(_, name, case)| (name, case));
+        let rows = rows(&rt, cases, &mut against, &mut made);
         table::print_operators(&rows);
         all.extend(rows);
     }
     if both || args.networks {
         let names = networks::names().filter(|n| args.wants(n));
-        let rows = rows(&rt, names.map(|n| networks::case(&rt.registry, &n)), &mut against, &mut made)?;
+        let rows = rows(&rt, names.map(|n| (n.clone(), networks::case(&rt.registry, &n))), &mut against, &mut made);
         table::print_networks(&rows);
         all.extend(rows);
     }
@@ -112,18 +113,21 @@ fn against(args: &Args) -> Result<(Against, Option<String>)> {
 
 fn rows(
     rt: &Runtime,
-    cases: impl Iterator<Item = Result<Case>>,
+    cases: impl Iterator<Item = (String, Result<Case>)>,
     against: &mut Against,
     made: &mut References,
-) -> Result<Vec<Row>> {
+) -> Vec<Row> {
     let mut rows = Vec::new();
-    for case in cases {
-        let (row, reference) = Row::new(rt, &case?, against);
-        made.cases.extend(reference.map(|r| (row.name.clone(), r)));
+    for (name, case) in cases {
+        let (row, reference) = match case {
+            Ok(case) => Row::new(rt, &case, against),
+            Err(e) => (Row::failed(&name, e.to_string()), None),
+        };
+        made.cases.extend(reference.map(|r| (name, r)));
         rows.push(row);
     }
     if let Against::Mxnet(mxnet) = against {
         made.origin = mxnet.version().to_string();
     }
-    Ok(rows)
+    rows
 }

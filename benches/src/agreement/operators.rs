@@ -12,12 +12,9 @@ const EXCUSED: &[(&str, &str, &str)] = &[
     ("Pooling", "convention=same", "MXNet fails on the convention same with one axis"),
 ];
 
-/// One case for each example.
-///
-/// # Errors
-/// An example that its operator refuses.
-pub fn cases(registry: &Registry) -> Result<Vec<Case>> {
-    examples::all().map(|example| case(registry, example).map_err(|e| format!("{}: {e}", name(example)).into())).collect()
+/// Operator, name and case for each example; an error where its operator refuses it.
+pub fn cases(registry: &Registry) -> impl Iterator<Item = (&'static str, String, Result<Case>)> {
+    examples::all().map(|example| (example.0, name(example), case(registry, example)))
 }
 
 fn case(registry: &Registry, example: &Example) -> Result<Case> {
