@@ -23,6 +23,7 @@ use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, Padded, lock, th
 use crate::task::{ReadyTask, is_running, running};
 use crate::var::Var;
 use crate::waiting::{Blocked, Waiting};
+use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::{OnceLock, Weak};
@@ -571,6 +572,12 @@ impl Engine {
 pub struct LaneHandle {
     pub(crate) core: Arc<Core>,
     pub(crate) index: u16,
+}
+
+impl fmt::Debug for LaneHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LaneHandle({})", self.name())
+    }
 }
 
 impl LaneHandle {

@@ -94,6 +94,12 @@ impl BoundOp {
         }
     }
 
+    /// The tensors of its outputs; `None` for those that nobody wants.
+    #[must_use]
+    pub fn outputs(&self) -> &[Option<Tensor>] {
+        &self.0.outputs
+    }
+
     /// The node's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -5,6 +5,10 @@
 use crate::{DType, Philox};
 
 mod core;
+mod elementwise;
+mod layout;
+mod normalise;
+mod reductions;
 
 /// What values an input has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub enum Values {
     IntClasses(usize),
     /// In 0..1.
     Share,
+    /// In 1.5..4.
+    AboveOne,
 }
 
 impl Values {
@@ -36,6 +42,7 @@ impl Values {
             Values::Positive => (0..len).map(|i| 0.5 + 2.0 * share(i)).collect(),
             Values::Classes(n) | Values::IntClasses(n) => (0..len).map(|i| (share(i) * n as f64).floor()).collect(),
             Values::Share => (0..len).map(share).collect(),
+            Values::AboveOne => (0..len).map(|i| 1.5 + 2.5 * share(i)).collect(),
         };
         let dtype = if matches!(self, Values::IntClasses(_)) { DType::I32 } else { DType::F64 };
         (dtype, values)
@@ -54,5 +61,7 @@ pub type Example = (&'static str, Given, Inputs, Outputs);
 
 /// Each family's examples.
 pub fn all() -> impl Iterator<Item = &'static Example> {
-    [core::EXAMPLES].into_iter().flatten()
+    [core::EXAMPLES, elementwise::EXAMPLES, reductions::EXAMPLES, layout::EXAMPLES, normalise::EXAMPLES]
+        .into_iter()
+        .flatten()
 }

@@ -105,6 +105,20 @@ impl Tensor {
         Ok(Tensor { desc, ..self.clone() })
     }
 
+    /// The first elements under a shape of no more than there are. Shares var and storage.
+    ///
+    /// # Errors
+    /// When the shape has more elements.
+    pub fn first(&self, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        match shape.checked_len() {
+            Some(n) if n <= self.desc.shape.len() => {
+                Ok(Tensor { desc: TensorDesc { shape, dtype: self.desc.dtype }, ..self.clone() })
+            }
+            _ => Err(Error::Shape(format!("a tensor of shape {} has no room for shape {shape}", self.desc.shape))),
+        }
+    }
+
     fn check_len(&self, n: usize) -> Result<()> {
         if n == self.desc.shape.len() {
             return Ok(());
@@ -136,6 +150,21 @@ impl Tensor {
         done.wait()?;
         let values = std::mem::take(&mut *out.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         Ok(values)
+    }
+
+    /// Pushes a task that shows the bytes of the elements to `body`. It names `order` as overwritten, so that such tasks
+    /// follow each other.
+    pub fn push_read(
+        &self,
+        name: impl Into<varflow_engine::Name>,
+        order: &Var,
+        body: impl FnOnce(&TensorDesc, &[u8]) + Send + 'static,
+    ) {
+        let from = self.clone();
+        self.engine.raw(name).read(&self.var).overwrite(order).run(move |_| {
+            // SAFETY: this task reads the tensor, so nobody writes it; the view's elements are seen as bytes.
+            body(&from.desc, unsafe { from.view().as_slice::<u8>() });
+        });
     }
 
     /// Pushes a task that replaces the elements by these.

@@ -1,7 +1,7 @@
 //! Builders of symbols. They turn into a [`Symbol`] wherever one is wanted, or by `build`.
 
-use crate::AttrText;
 use crate::symbol::{Input, Symbol, SymbolNode};
+use crate::{AttrText, Scope};
 use varflow_ops::{Attrs, DType};
 
 /// One use of an operator, being written.
@@ -11,13 +11,16 @@ use varflow_ops::{Attrs, DType};
 pub struct OpBuilder {
     op: String,
     name: Option<String>,
+    /// Of the scopes that it is composed in.
+    prefix: String,
     attrs: Attrs,
     inputs: Vec<Input>,
 }
 
 impl OpBuilder {
     pub(crate) fn new(op: &str) -> Self {
-        OpBuilder { op: op.to_string(), name: None, attrs: Attrs::new(), inputs: Vec::new() }
+        let (prefix, attrs) = Scope::current().into_parts();
+        OpBuilder { op: op.to_string(), name: None, prefix, attrs, inputs: Vec::new() }
     }
 
     /// The next input. A group gives several.
@@ -53,8 +56,9 @@ impl OpBuilder {
     /// The symbol: all outputs that users see.
     #[must_use]
     pub fn build(self) -> Symbol {
-        let OpBuilder { op, name, attrs, inputs } = self;
-        Symbol::of(SymbolNode { op: Some(op), name, attrs, inputs })
+        let OpBuilder { op, name, prefix, attrs, inputs } = self;
+        let name = name.map(|name| format!("{prefix}{name}"));
+        Symbol::of(SymbolNode { op: Some(op), name, prefix, attrs, inputs })
     }
 
     /// `num_hidden`: outputs a sample.
@@ -112,6 +116,21 @@ impl OpBuilder {
         self.set("p", fraction)
     }
 
+    /// `fix_gamma`: take gamma as 1.
+    pub fn fix_gamma(self, fix: bool) -> Self {
+        self.set("fix_gamma", fix)
+    }
+
+    /// `eps`: what is added to a variance.
+    pub fn eps(self, eps: f64) -> Self {
+        self.set("eps", eps)
+    }
+
+    /// `momentum`: the part of moving statistics that is kept.
+    pub fn momentum(self, part: f64) -> Self {
+        self.set("momentum", part)
+    }
+
     /// `axis`: the axis to work along.
     pub fn axis(self, axis: i64) -> Self {
         self.set("axis", axis)
@@ -148,7 +167,8 @@ pub struct VarBuilder {
 
 impl VarBuilder {
     pub(crate) fn new(name: &str) -> Self {
-        VarBuilder { name: name.to_string(), attrs: Attrs::new() }
+        let (_, attrs) = Scope::current().into_parts();
+        VarBuilder { name: name.to_string(), attrs }
     }
 
     /// The shape, in the form of MXNet: 0 stands for an extent to be inferred.
@@ -185,7 +205,8 @@ impl VarBuilder {
     /// The symbol.
     #[must_use]
     pub fn build(self) -> Symbol {
-        Symbol::of(SymbolNode { op: None, name: Some(self.name), attrs: self.attrs, inputs: Vec::new() })
+        let VarBuilder { name, attrs } = self;
+        Symbol::of(SymbolNode { op: None, name: Some(name), prefix: String::new(), attrs, inputs: Vec::new() })
     }
 }
 

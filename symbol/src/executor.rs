@@ -1,16 +1,21 @@
 //! Executors: a network bound to tensors, run by pushing engine tasks.
 
+mod arena;
 mod bind;
+mod monitor;
 mod network;
 mod options;
 mod report;
 
-pub use options::{BindOptions, GradReq};
+pub use monitor::Monitor;
+pub use options::{BindOptions, GradReq, GroupLanes, Sharing};
 pub use report::PlanReport;
 
 use crate::plan::Plan;
 use crate::{Graph, Symbol};
-use varflow_engine::Engine;
+use arena::Arena;
+use std::sync::Arc;
+use varflow_engine::{Engine, LaneHandle, Var};
 use varflow_ops::{BoundOp, Error, Result, Run, Runtime, Shape, Tensor};
 
 /// A tensor and its name.
@@ -27,15 +32,21 @@ pub type Named = (String, Tensor);
 /// stays poisoned until it is overwritten.
 pub struct Executor {
     engine: Engine,
+    arena: Arena,
+    /// The vars of what lies in the arena.
+    arena_vars: Arc<[Var]>,
+    monitor: Option<Monitor>,
+    /// Keeps the monitor's tasks in order.
+    monitor_order: Var,
     seed: u64,
     for_training: bool,
     /// Whether the last pass was a forward pass for training, whose results a backward pass reads and destroys.
     can_go_back: bool,
     /// Forward tasks for training; empty if not bound for it.
-    train: Vec<BoundOp>,
+    train: Vec<Task>,
     /// Forward tasks for inference.
-    score: Vec<BoundOp>,
-    backward: Vec<BoundOp>,
+    score: Vec<Task>,
+    backward: Vec<Task>,
     args: Vec<Named>,
     auxes: Vec<Named>,
     outputs: Vec<Named>,
@@ -43,6 +54,16 @@ pub struct Executor {
     grads: Vec<Named>,
     report: PlanReport,
     plan: Plan,
+    /// With gradients, when bound for training.
+    graph: Graph,
+}
+
+/// A node's task.
+struct Task {
+    node: usize,
+    /// `None`: the default lane.
+    lane: Option<LaneHandle>,
+    op: BoundOp,
 }
 
 impl Executor {
@@ -79,7 +100,10 @@ impl Executor {
             let text = "forward is to train, but the executor is bound for inference: bind it with for_training";
             return Err(Error::Contract(text.to_string()));
         }
+        let mut tenant = self.arena.lock();
+        tenant.enter(&self.engine, &self.arena_vars);
         self.push(if is_train { &self.train } else { &self.score }, step);
+        drop(tenant);
         self.can_go_back = is_train;
         Ok(())
     }
@@ -95,8 +119,13 @@ impl Executor {
                 "backward has nothing to go back over: each backward pass needs a forward pass for training before it";
             return Err(Error::Contract(text.to_string()));
         }
-        self.push(&self.backward, step);
         self.can_go_back = false;
+        let tenant = self.arena.lock();
+        if !tenant.is(&self.arena_vars) {
+            let text = "backward comes too late: another executor has run since, in the memory that both share";
+            return Err(Error::Contract(text.to_string()));
+        }
+        self.push(&self.backward, step);
         Ok(())
     }
 
@@ -109,9 +138,35 @@ impl Executor {
         self.backward(step)
     }
 
-    fn push(&self, tasks: &[BoundOp], step: u64) {
+    fn push(&self, tasks: &[Task], step: u64) {
         let run = Run { seed: self.seed, step, priority: 0 };
-        tasks.iter().for_each(|task| task.push(&self.engine, None, run));
+        for task in tasks {
+            task.op.push(&self.engine, task.lane.as_ref(), run);
+            let Some(monitor) = &self.monitor else { continue };
+            let outputs = task.op.outputs().iter().enumerate();
+            for (output, tensor) in outputs.filter_map(|(o, t)| t.as_ref().map(|t| (o, t))) {
+                let name = self.graph.nodes[task.node].output_name(output);
+                if monitor.wants(&name) {
+                    monitor.push(&name.into(), tensor, &self.monitor_order);
+                }
+            }
+        }
+    }
+
+    /// Shows results inside the network to `monitor` from the next pass on, or with `None` no more. The memory plan stays the
+    /// same; a pass costs a copy of each result shown, and results that nobody reads (see [`Plan`]) are not shown.
+    pub fn set_monitor(&mut self, monitor: Option<Monitor>) {
+        self.monitor = monitor;
+    }
+
+    /// What another executor is to share with this one, by [`BindOptions::sharing`].
+    #[must_use]
+    pub fn sharing(&self) -> Sharing {
+        Sharing {
+            tensors: self.args.iter().chain(&self.auxes).cloned().collect(),
+            grads: self.grads.iter().cloned().collect(),
+            arena: self.arena.clone(),
+        }
     }
 
     /// Data, labels and parameters, in the network's order.

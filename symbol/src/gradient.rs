@@ -1,6 +1,7 @@
 //! Reverse-mode differentiation: a graph with the nodes appended that compute gradients.
 
 use crate::graph::{Graph, Node};
+use crate::placement::{COPY, GROUP, set_group};
 use std::collections::HashMap;
 use varflow_ops::{Attrs, Entry, Error, Gradient, GraphBuilder, Registry, Result};
 
@@ -69,6 +70,11 @@ fn differentiable(node: &Node) -> &[Entry] {
     &node.inputs[..n.min(node.inputs.len())]
 }
 
+/// The attribute that names a node's group.
+fn group_attrs(of: &Node) -> Attrs {
+    of.attrs.get(GROUP).map(|group| (GROUP.to_string(), group.clone())).into_iter().collect()
+}
+
 struct Pass<'r> {
     to: Appender<'r>,
     /// The gradients found so far, by node and output.
@@ -93,7 +99,7 @@ impl Pass<'_> {
                 op: None,
                 name,
                 params: varflow_ops::Params::default(),
-                attrs: Attrs::new(),
+                attrs: group_attrs(&self.to.graph.nodes[head.node]),
                 inputs: Vec::new(),
             });
             head_grads.push(Some(variable));
@@ -111,8 +117,9 @@ impl Pass<'_> {
         let sum = match self.sums[entry.node][entry.output] {
             None => grad,
             Some(sum) => {
-                let name = format!("{}_grad_add", self.to.graph.nodes[entry.node].name);
-                self.to.add("_grad_add", &name, Attrs::new(), &[sum, grad])?
+                let of = &self.to.graph.nodes[entry.node];
+                let (name, attrs) = (format!("{}_grad_add", of.name), group_attrs(of));
+                self.to.add("_grad_add", &name, attrs, &[sum, grad])?
             }
         };
         self.sums[entry.node][entry.output] = Some(sum);
@@ -129,6 +136,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let outputs: Vec<_> = (0..out_grads.len()).map(|output| Entry { node: i, output }).collect();
+        let first = self.to.graph.nodes.len();
         let grads = op.gradient(&mut Gradient {
             node: &node.name,
             params: &node.params,
@@ -138,6 +146,12 @@ impl Pass<'_> {
             out_grads: &out_grads,
             graph: &mut self.to,
         })?;
+        // A copy between groups goes back to where it came from; all else is computed where the node is.
+        let of = if op.name() == COPY { &self.to.graph.nodes[node.inputs[0].node] } else { &node };
+        let group = of.attrs.get(GROUP).cloned();
+        for added in &mut self.to.graph.nodes[first..] {
+            set_group(&mut added.attrs, group.as_deref());
+        }
         if grads.len() < inputs.len() {
             let text =
                 format!("its gradient has {} parts, wanted one for each of {} inputs", grads.len(), inputs.len());

@@ -16,6 +16,20 @@ use varflow_ops::{DType, DTypes, Error, PartialShape, Result, Shape, Shapes};
 /// A name in `given` that is no variable; a contradiction, with node, tensor, the shape it has, the one wanted and why;
 /// shapes that stay open, with the variables that lack theirs.
 pub fn infer_shapes(graph: &Graph, given: &[(impl AsRef<str>, PartialShape)]) -> Result<Vec<Vec<Shape>>> {
+    let known = infer_partial_shapes(graph, given)?;
+    let complete = known.iter().map(|outs| outs.iter().map(PartialShape::known).collect::<Option<Vec<_>>>());
+    complete.collect::<Option<Vec<_>>>().ok_or_else(|| Error::Shape(describe_open(graph, &known)))
+}
+
+/// Infers as much as follows of the shape of each output of each node: `shapes[node][output]`, with extents and whole
+/// shapes that stay open.
+///
+/// # Errors
+/// As [`infer_shapes`], but for shapes that stay open.
+pub fn infer_partial_shapes(
+    graph: &Graph,
+    given: &[(impl AsRef<str>, PartialShape)],
+) -> Result<Vec<Vec<PartialShape>>> {
     let mut known = start(graph, "__shape__", parse_shape)?;
     for (node, shape) in find_given(graph, given)? {
         let merged = known[node][0].merge(shape);
@@ -26,8 +40,7 @@ pub fn infer_shapes(graph: &Graph, given: &[(impl AsRef<str>, PartialShape)]) ->
         io.op.infer_shape(io.params, &mut shapes)?;
         Ok(shapes.into_parts())
     })?;
-    let complete = known.iter().map(|outs| outs.iter().map(PartialShape::known).collect::<Option<Vec<_>>>());
-    complete.collect::<Option<Vec<_>>>().ok_or_else(|| Error::Shape(describe_open(graph, &known)))
+    Ok(known)
 }
 
 /// Infers the dtype of each output of each node: `dtypes[node][output]`.

@@ -65,18 +65,35 @@ pub fn from_str(text: &str) -> Result<Symbol> {
     let refuse = |e: String| Error::Data(format!("symbol JSON: {e}"));
     let root: Value = serde_json::from_str(text).map_err(|e| refuse(e.to_string()))?;
     let list = |key| root.get(key).and_then(Value::as_array).ok_or_else(|| refuse(format!("wanted a list \"{key}\"")));
+    let version = written_by(&root).map_err(&refuse)?;
     let mut nodes: Vec<Arc<SymbolNode>> = Vec::new();
     for (i, value) in list("nodes")?.iter().enumerate() {
         let place = || match value.get("name").and_then(Value::as_str) {
             Some(name) => format!("node {i} \"{name}\""),
             None => format!("node {i}"),
         };
-        let node = read_node(value, &nodes).map_err(|e| refuse(format!("{}: {e}", place())))?;
+        let mut node = read_node(value, &nodes).map_err(|e| refuse(format!("{}: {e}", place())))?;
+        // Up to MXNet 0.9.4 these operators wrote no axis as -1.
+        let is_arg = matches!(node.op.as_deref(), Some("argmax" | "argmin"));
+        if is_arg && version < 905 && node.attrs.get("axis").is_some_and(|axis| axis == "-1") {
+            node.attrs.remove("axis");
+        }
         nodes.push(Arc::new(node));
     }
     let heads = list("heads")?.iter().enumerate();
     let heads = heads.map(|(i, value)| read_entry(value, &nodes).map_err(|e| refuse(format!("head {i}: {e}"))));
     Ok(Symbol { heads: heads.collect::<Result<_>>()? })
+}
+
+/// The version of MXNet that wrote the file: 10901 for 1.9.1. Files from before 0.9.0 do not say.
+fn written_by(root: &Value) -> Result<u64, String> {
+    match root.get("attrs").and_then(|attrs| attrs.get("mxnet_version")) {
+        None => Ok(800),
+        Some(Value::Array(items)) if items.len() == 2 && items[0] == "int" && items[1].is_u64() => {
+            Ok(items[1].as_u64().unwrap_or_default())
+        }
+        Some(other) => Err(format!("\"mxnet_version\" is {}, wanted [\"int\", 10901]", shown(other))),
+    }
 }
 
 /// Reads a file of symbol JSON.
@@ -141,7 +158,7 @@ fn read_node(value: &Value, before: &[Arc<SymbolNode>]) -> Result<SymbolNode, St
     if op.is_none() && !inputs.is_empty() {
         return Err(format!("has {} inputs, but op \"null\" is a variable and has none", inputs.len()));
     }
-    Ok(SymbolNode { op, name: Some(name), attrs: read_attrs(node)?, inputs })
+    Ok(SymbolNode { op, name: Some(name), prefix: String::new(), attrs: read_attrs(node)?, inputs })
 }
 
 fn read_attrs(node: &Map<String, Value>) -> Result<Attrs, String> {

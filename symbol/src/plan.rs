@@ -21,7 +21,7 @@ pub use entry_map::EntryMap;
 pub use liveness::{runs, wanted};
 
 use crate::Graph;
-use blocks::{Blocks, peak_bytes};
+use blocks::Blocks;
 use liveness::Liveness;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -35,6 +35,9 @@ pub struct PlanInput<'a> {
     pub descs: &'a EntryMap<TensorDesc>,
     /// Scratch bytes of every node's kernel, by node.
     pub workspace_bytes: &'a [usize],
+    /// The group of every node, by node: each has a part of the arena for itself, so that sharing bytes never makes groups
+    /// wait for each other.
+    pub groups: &'a [usize],
     /// The nodes that run, in execution order, cut into phases. A step runs the first phases, one after the other, up to
     /// any of them; then the next step begins with the first phase again.
     pub phases: &'a [Vec<usize>],
@@ -96,7 +99,8 @@ pub struct Plan {
     pub planned_bytes: usize,
     /// The liveness lower bound: the most bytes alive at one position of the execution order. There an entry is alive
     /// from the node that computes it to the last that reads it, both included; an output in the place of an input
-    /// counts once with it; a workspace is alive while its node runs. No placement of these blocks can do with less.
+    /// counts once with it; a workspace is alive while its node runs. No placement of these blocks can do with less. Of
+    /// several groups it is the sum.
     pub lower_bound_bytes: usize,
 }
 
@@ -113,7 +117,7 @@ impl Plan {
         let live = Liveness::new(input)?;
         let wanted = wanted(graph);
         let blocks = Blocks::new(input, &wanted, &live);
-        let packing = pack::pack(&blocks.spans);
+        let packing = pack::pack_groups(&blocks.spans, &blocks.groups);
 
         let mut places = EntryMap::from_fn(graph, |e| match blocks.of_entry[e] {
             Some(block) => Place::Arena(packing.offsets[block]),
@@ -139,6 +143,7 @@ impl Plan {
             let touch = Touch { bytes: start..start + n, by: Occupant::Workspace(node) };
             touches.entry(node).or_default().push(touch);
         }
+        let lower_bound_bytes = blocks.lower_bound_bytes();
         Ok(Plan {
             places,
             workspaces,
@@ -146,7 +151,7 @@ impl Plan {
             clobbers: clobber::clobbers(graph.nodes.len(), input.phases, &touches),
             naive_bytes,
             planned_bytes: packing.bytes,
-            lower_bound_bytes: peak_bytes(&blocks.spans, |s| s.bytes),
+            lower_bound_bytes,
         })
     }
 }

@@ -108,7 +108,7 @@ impl Walk<'_> {
             }
         }
         self.seen.insert(Arc::as_ptr(frame.node), consumer);
-        self.drafts.push(Draft::new(frame.op, frame.node.name.clone(), frame.params, frame.attrs, frame.entries));
+        self.drafts.push(Draft::new(frame.op, Some(frame.node), frame.params, frame.attrs, frame.entries));
     }
 
     /// The output that an input reads.

@@ -79,3 +79,66 @@ pub fn softmax_output(data: impl Into<Symbol>) -> OpBuilder {
 pub fn softmax(data: impl Into<Symbol>) -> OpBuilder {
     op("softmax").input(data)
 }
+
+/// `clip`: elements kept between two bounds.
+pub fn clip(data: impl Into<Symbol>, a_min: f64, a_max: f64) -> OpBuilder {
+    op("clip").input(data).set("a_min", a_min).set("a_max", a_max)
+}
+
+/// `sum` over all axes, or those of `axis`.
+pub fn sum(data: impl Into<Symbol>) -> OpBuilder {
+    op("sum").input(data)
+}
+
+/// `mean` over all axes, or those of `axis`.
+pub fn mean(data: impl Into<Symbol>) -> OpBuilder {
+    op("mean").input(data)
+}
+
+/// `batch_dot`: products of the matrices along the last two axes.
+pub fn batch_dot(lhs: impl Into<Symbol>, rhs: impl Into<Symbol>) -> OpBuilder {
+    op("batch_dot").input(lhs).input(rhs)
+}
+
+/// `broadcast_add`: a sum whose axes of length 1 are repeated.
+pub fn broadcast_add(lhs: impl Into<Symbol>, rhs: impl Into<Symbol>) -> OpBuilder {
+    op("broadcast_add").input(lhs).input(rhs)
+}
+
+/// `broadcast_mul`: a product whose axes of length 1 are repeated.
+pub fn broadcast_mul(lhs: impl Into<Symbol>, rhs: impl Into<Symbol>) -> OpBuilder {
+    op("broadcast_mul").input(lhs).input(rhs)
+/// `BatchNorm`: set `fix_gamma` and `eps`.
+pub fn batch_norm(data: impl Into<Symbol>) -> OpBuilder {
+    op("BatchNorm").input(data)
+}
+
+/// `LRN`, local response normalisation over `nsize` channels.
+pub fn lrn(data: impl Into<Symbol>, nsize: usize) -> OpBuilder {
+    op("LRN").input(data).set("nsize", nsize)
+}
+
+/// `LeakyReLU` of type `leaky`, `prelu`, `elu`, `selu`, `gelu` or `rrelu`.
+pub fn leaky_relu(data: impl Into<Symbol>, act_type: &str) -> OpBuilder {
+    op("LeakyReLU").input(data).set("act_type", act_type)
+}
+
+/// `Deconvolution`, the transposed convolution: set `kernel`, `stride` and `num_filter`.
+pub fn deconvolution(data: impl Into<Symbol>) -> OpBuilder {
+    op("Deconvolution").input(data)
+}
+
+/// `LinearRegressionOutput`: the data, and the squared loss in the backward pass.
+pub fn linear_regression_output(data: impl Into<Symbol>) -> OpBuilder {
+    op("LinearRegressionOutput").input(data)
+}
+
+/// `LogisticRegressionOutput`: sigmoid, and the cross-entropy loss in the backward pass.
+pub fn logistic_regression_output(data: impl Into<Symbol>) -> OpBuilder {
+    op("LogisticRegressionOutput").input(data)
+}
+
+/// `MakeLoss`: the data as a loss.
+pub fn make_loss(data: impl Into<Symbol>) -> OpBuilder {
+    op("MakeLoss").input(data)
+}

@@ -31,6 +31,8 @@ pub(crate) struct SymbolNode {
     pub(crate) op: Option<String>,
     /// `None` for an operator to be named automatically.
     pub(crate) name: Option<String>,
+    /// What an automatic name begins with.
+    pub(crate) prefix: String,
     pub(crate) attrs: Attrs,
     pub(crate) inputs: Vec<Input>,
 }
@@ -110,7 +112,7 @@ impl Symbol {
             let inputs = node.inputs.iter().map(|e| Input { slot: None, from: from(e) }).collect();
             let op = node.op.as_ref().map(|op| op.name().to_string());
             let (name, attrs) = (Some(node.name.clone()), node.attrs.clone());
-            nodes.push(Arc::new(SymbolNode { op, name, attrs, inputs }));
+            nodes.push(Arc::new(SymbolNode { op, name, prefix: String::new(), attrs, inputs }));
         }
         let symbol = |e: varflow_ops::Entry| Head { node: nodes[e.node].clone(), output: Some(e.output) };
         Ok(graph.internals().into_iter().map(|(name, e)| (name, Symbol { heads: vec![symbol(e)] })).collect())

@@ -6,10 +6,11 @@ mod executor_support;
 use executor_support::{Choice, LEN, build, evaluate, programs, registry};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use varflow_engine::Engine;
-use varflow_ops::{Entry, Runtime, Shape, Tensor};
-use varflow_symbol::{BindOptions, Executor, GradReq, Graph, gradient};
+use varflow_engine::{Engine, Pool};
+use varflow_ops::{DType, Entry, Runtime, Shape, Tensor};
+use varflow_symbol::{BindOptions, Executor, GradReq, Graph, GroupLanes, HostArray, Monitor, gradient};
 
 const SEED: u64 = 7;
 
@@ -142,18 +143,24 @@ type Snapshot = (Vec<Tensor>, Vec<(String, Tensor)>, Vec<(String, Tensor)>);
 fn check(engine: &Engine, graph: &Graph, passes: &[Pass], expected: &[Expected]) {
     let mut executor = Executor::bind_graph(&runtime(engine), graph, &given(), &options(true)).unwrap();
     set_all(&executor, &first_values(graph));
-    let mut seen: Vec<Snapshot> = Vec::new();
-    let copies = |named: &[(String, Tensor)]| named.iter().map(|(n, t)| (n.clone(), snapshot(t))).collect::<Vec<_>>();
-    for (step, pass) in passes.iter().enumerate() {
-        match pass {
-            Pass::Step => executor.forward_backward(step as u64).unwrap(),
-            Pass::ForwardOnly => executor.forward(true, step as u64).unwrap(),
-            Pass::Score => executor.forward(false, step as u64).unwrap(),
-        }
-        let outputs = executor.outputs().iter().map(|(_, t)| snapshot(t)).collect();
-        seen.push((outputs, copies(executor.grads()), copies(executor.auxes())));
-    }
+    let seen: Vec<_> = (0..).zip(passes).map(|(step, pass)| push(&mut executor, step, *pass)).collect();
     drop(executor); // the tasks keep what they need
+    compare(&seen, expected);
+}
+
+/// Pushes a pass, and copies of what it leaves behind.
+fn push(executor: &mut Executor, step: u64, pass: Pass) -> Snapshot {
+    match pass {
+        Pass::Step => executor.forward_backward(step).unwrap(),
+        Pass::ForwardOnly => executor.forward(true, step).unwrap(),
+        Pass::Score => executor.forward(false, step).unwrap(),
+    }
+    let copies = |named: &[(String, Tensor)]| named.iter().map(|(n, t)| (n.clone(), snapshot(t))).collect::<Vec<_>>();
+    let outputs = executor.outputs().iter().map(|(_, t)| snapshot(t)).collect();
+    (outputs, copies(executor.grads()), copies(executor.auxes()))
+}
+
+fn compare(seen: &[Snapshot], expected: &[Expected]) {
     for (step, ((outputs, grads, states), (want, want_grads, want_states))) in seen.iter().zip(expected).enumerate() {
         for (o, (tensor, want)) in outputs.iter().zip(want).enumerate() {
             assert_eq!(bits(&tensor.to_vec().unwrap()), bits(want), "output {o} of step {step}");
@@ -182,6 +189,136 @@ proptest! {
             engines().iter().for_each(|engine| check(engine, &graph, &passes, &expected));
         });
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    /// Nodes on lanes of groups, with copies between them, give the same bits.
+    #[test]
+    fn groups_change_nothing((choices, heads) in programs(20), groups in prop::collection::vec(0..3_usize, 24), passes in passes()) {
+        within_a_minute(move || {
+            let mut graph = program(&choices, &heads);
+            let expected = expected(&graph, &passes);
+            let group = |i: usize| ["a", "b", "other"][groups[i % 24]].to_string();
+            for (i, node) in graph.nodes.iter_mut().enumerate().filter(|(_, n)| n.op.is_some()) {
+                node.attrs.insert("__ctx_group__".to_string(), group(i));
+            }
+            for engine in engines() {
+                let lane = |name: &str| engine.add_lane(Pool::start(name, 1).unwrap()).unwrap();
+                let named: Vec<_> = ["a", "b"].into_iter().filter(|g| {
+                    graph.nodes.iter().any(|n| n.attrs.get("__ctx_group__").is_some_and(|of| of == g))
+                }).collect();
+                let lanes = |g: &str| GroupLanes { compute: lane(g), copy: lane(&format!("copy to {g}")) };
+                let groups = named.into_iter().map(|g| (g.to_string(), lanes(g))).collect();
+                let options = BindOptions { groups, ..options(true) };
+                let mut executor = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options).unwrap();
+                set_all(&executor, &first_values(&graph));
+                let seen: Vec<_> = (0..).zip(&passes).map(|(step, pass)| push(&mut executor, step, *pass)).collect();
+                compare(&seen, &expected);
+            }
+        });
+    }
+
+    /// Executors that use one memory in turn do not disturb each other.
+    #[test]
+    fn memory_can_be_shared(
+        (choices, heads) in programs(16),
+        (other_choices, other_heads) in programs(16),
+        passes in passes(),
+        other_passes in passes(),
+        turns in any::<u16>(),
+    ) {
+        within_a_minute(move || {
+            let one = program(&choices, &heads);
+            let mut other = program(&other_choices, &other_heads);
+            for node in other.nodes.iter_mut().filter(|n| n.name.starts_with("node")) {
+                node.name = node.name.replace("node", "other");
+            }
+            let wanted = (expected(&one, &passes), expected(&other, &other_passes));
+            for engine in engines() {
+                let rt = runtime(&engine);
+                let mut first = Executor::bind_graph(&rt, &one, &given(), &options(true)).unwrap();
+                let fresh = |name: &str| (name.to_string(), Tensor::zeros(&engine, [LEN], DType::F32).unwrap());
+                let grads = ["weight0", "weight1"].map(fresh).into();
+                let sharing = Some(first.sharing());
+                let options = BindOptions { grads, sharing, ..options(true) };
+                let mut second = Executor::bind_graph(&rt, &other, &given(), &options).unwrap();
+                set_all(&first, &first_values(&one));
+                set_all(&second, &first_values(&other));
+                let (mut seen, mut other_seen) = (Vec::new(), Vec::new());
+                for turn in 0..16 {
+                    let (executor, passes, seen) = match turns >> turn & 1 {
+                        0 => (&mut first, &passes, &mut seen),
+                        _ => (&mut second, &other_passes, &mut other_seen),
+                    };
+                    if let Some(pass) = passes.get(seen.len()) {
+                        seen.push(push(executor, seen.len() as u64, *pass));
+                    }
+                }
+                compare(&seen, &wanted.0);
+                compare(&other_seen, &wanted.1);
+            }
+        });
+    }
+}
+
+#[test]
+fn shapes_change_without_new_memory() {
+    let engine = Engine::serial();
+    let graph = program(&[(3, 970, 970), (4, 0, 0)], &[0]);
+    let bind = |len: usize, sharing| {
+        let given = ["data0", "data1", "weight0", "weight1"].map(|n| (n.to_string(), Shape::new(&[len]))).to_vec();
+        let grad_req = ["weight0", "weight1"].map(|n| (n.to_string(), GradReq::Write)).into();
+        let options = BindOptions { for_training: true, grad_req, sharing, ..BindOptions::default() };
+        Executor::bind_graph(&runtime(&engine), &graph, &given, &options).unwrap()
+    };
+    let mut large = bind(LEN, None);
+    let mut small = bind(LEN / 2, Some(large.sharing()));
+    for (large, small) in large.args().iter().zip(small.args()) {
+        assert!(large.1.overlaps(&small.1), "{}", large.0);
+        assert_eq!(small.1.shape().dims(), [LEN / 2]);
+    }
+    small.forward(true, 0).unwrap();
+    large.forward_backward(0).unwrap();
+    let error = small.backward(0).unwrap_err().to_string();
+    assert_eq!(error, "backward comes too late: another executor has run since, in the memory that both share");
+    let larger = bind(2 * LEN, Some(large.sharing()));
+    assert!(!larger.args()[0].1.overlaps(&large.args()[0].1));
+    let options = BindOptions { grads: [("weight9".to_string(), large.args()[0].1.clone())].into(), ..options(true) };
+    let error = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options).err().unwrap();
+    assert_eq!(error.to_string(), "grads names \"weight9\", wanted one of data0, data1, weight0, weight1");
+}
+
+/// A monitor sees every result that anybody reads, as it is computed.
+#[test]
+fn monitors_see_results() {
+    within_a_minute(|| {
+        let choices: Vec<Choice> = (0..30).map(|i| (2 + (i * 5) % 9, i % 40, (i * 7) % 50)).collect();
+        let graph = program(&choices, &[0, 5]);
+        let values = first_values(&graph);
+        for engine in engines() {
+            let mut executor = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options(true)).unwrap();
+            set_all(&executor, &values);
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let into = seen.clone();
+            let see = move |name: &str, array: &HostArray| {
+                into.lock().unwrap().push((name.to_string(), array.to_vec::<f32>().unwrap()));
+            };
+            executor.set_monitor(Some(Monitor::new(|name| name.starts_with("node") && !name.contains("grad"), see)));
+            executor.forward(true, 3).unwrap();
+            executor.set_monitor(None);
+            executor.forward(true, 4).unwrap();
+            engine.wait_all().unwrap();
+            let wanted = evaluate(&graph, &mut values.clone(), true, (SEED, 3));
+            let seen = std::mem::take(&mut *seen.lock().unwrap());
+            assert!(seen.len() > 20, "{}", seen.len());
+            for (name, got) in seen {
+                let (_, e) = graph.internals().into_iter().find(|(n, _)| *n == name).unwrap();
+                assert_eq!(bits(&got), bits(&wanted[e.node][e.output]), "{name}");
+            }
+        }
+    });
 }
 
 /// One long program, many steps in flight: where a missing edge would show.

@@ -14,6 +14,7 @@ struct Case {
     graph: Graph,
     descs: EntryMap<TensorDesc>,
     workspace_bytes: Vec<usize>,
+    groups: Vec<usize>,
     phases: Vec<Vec<usize>>,
 }
 
@@ -32,12 +33,13 @@ impl Case {
             phases[phase].push(*node);
         }
         let workspace_bytes = (0..graph.nodes.len()).map(workspace).collect();
-        Case { graph, descs, workspace_bytes, phases }
+        let groups = vec![0; graph.nodes.len()];
+        Case { graph, descs, workspace_bytes, groups, phases }
     }
 
     fn input(&self) -> PlanInput<'_> {
-        let Case { graph, descs, workspace_bytes, phases } = self;
-        PlanInput { graph, descs, workspace_bytes, phases }
+        let Case { graph, descs, workspace_bytes, groups, phases } = self;
+        PlanInput { graph, descs, workspace_bytes, groups, phases }
     }
 
     fn plan(&self) -> Plan {
@@ -94,6 +96,20 @@ proptest! {
             prop_assert_eq!(*place == Place::Own, is_own);
             prop_assert_eq!(matches!(place, Place::Arena(_)), !is_own && wanted[entry] && runs);
         }
+
+        // In groups: sound too, and no byte is of two groups.
+        let groups = (0..case.graph.nodes.len()).map(|i| i / 3 % 2).collect();
+        let case = Case { groups, ..case };
+        let plan = case.plan();
+        case.check(&plan).unwrap();
+        let mut parts = [Vec::new(), Vec::new()];
+        for (entry, place) in plan.places.iter() {
+            if let Place::Arena(start) = *place {
+                parts[case.groups[entry.node]].push(start..start + case.descs[entry].len_bytes());
+            }
+        }
+        let [a, b] = parts;
+        prop_assert!(a.iter().all(|a| b.iter().all(|b| a.end <= b.start || b.end <= a.start)), "{:?}", plan);
     }
 }
 

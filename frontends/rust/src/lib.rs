@@ -66,6 +66,9 @@ mod book {
     #[doc = include_str!("../../../docs/first-network.md")]
     struct FirstNetwork;
 
+    #[doc = include_str!("../../../docs/symbol.md")]
+    struct Symbols;
+
     #[doc = include_str!("../../../docs/write-an-operator.md")]
     struct WriteAnOperator;
 }

@@ -5,30 +5,47 @@
 //! **Determinism.** How work is cut and in which order sums are added depends on the shapes alone, never on
 //! [`Par::width`] or on timing.
 
+mod axis_map;
 mod broadcast;
 mod cast;
+mod channels;
 mod conv;
 mod float;
+mod function;
 mod gemm;
+mod join;
+mod lrn;
 mod map;
 mod mismatch;
+mod normal;
+mod number;
 mod par;
 mod pool;
 mod reduce;
 mod sgd;
 mod softmax;
+mod special;
 mod transpose;
 mod unary;
 
-pub use broadcast::{Binary, binary, binary_in_place};
+pub use axis_map::{AxisMap, AxisMaps, Piece};
+pub(crate) use broadcast::BinaryLoops;
+pub use broadcast::{Binary, binary, binary_in_place, binary_with};
 pub use cast::{affine_u8, cast};
+pub use channels::Channels;
 pub use conv::Conv;
 pub use float::Float;
+pub use function::Function;
 pub use gemm::{Matrix, gemm};
+pub use join::{join, take_columns};
+pub use lrn::Lrn;
 pub use map::{fill, map, map_in_place, zip, zip_in_place};
 pub use mismatch::Mismatch;
+pub use normal::normal_cdf;
+pub use number::Number;
 pub use par::{Par, Serial};
 pub use pool::{Pool, PoolKind};
+pub(crate) use reduce::ReduceLoops;
 pub use reduce::{Reduction, reduce};
 pub use sgd::{Sgd, sgd_momentum_update, sgd_update};
 pub use softmax::{

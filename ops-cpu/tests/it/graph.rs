@@ -33,7 +33,8 @@ impl Graph {
             let inputs = self.0[n].inputs.clone();
             let ins: Vec<_> = inputs.iter().map(|e| self.0[e.node].known[e.output].clone()).collect();
             let outs = self.0[n].known.clone();
-            let (in_names, out_names) = (op.inputs(&params), op.outputs(&params));
+            let (mut in_names, out_names) = (op.inputs(&params), op.outputs(&params));
+            in_names.extend(op.auxiliaries(&params));
             let named = |names: &[String], known: &[(PartialShape, Option<DType>)]| -> Vec<_> {
                 names.iter().cloned().zip(known.iter().map(|k| k.0.clone())).collect()
             };

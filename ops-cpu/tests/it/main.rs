@@ -5,6 +5,7 @@
 mod arithmetic;
 mod broadcast;
 mod cast;
+mod corners;
 mod dense;
 mod dot;
 mod empty;

@@ -26,7 +26,7 @@ static LINSPACE_SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let any = || f64::MIN..=f64::MAX;
     Schema::new()
         .float("start", any(), None, "The first number.")
-        .float("stop", any(), None, "The end.")
+        .float("stop", any(), None, "The last number, or the one that would follow it.")
         .int("num", 1..=i64::MAX, None, "How many numbers.")
         .bool("endpoint", Some(true), "Whether the end is the last number; else it would follow it.")
         .param("ctx", Kind::Text, Some(Value::Text(String::new())), "The device. Without effect.")
@@ -35,8 +35,8 @@ static LINSPACE_SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
 
 static EYE_SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     Schema::new()
-        .int("N", 1..=i64::MAX, None, "Rows.")
-        .int("M", 0..=i64::MAX, Some(0), "Columns; 0: as many as rows.")
+        .int("N", 1..=i64::MAX, None, "The number of rows.")
+        .int("M", 0..=i64::MAX, Some(0), "The number of columns; 0: as many as rows.")
         .int("k", i64::MIN..=i64::MAX, Some(0), "The diagonal: above zero above the main one, below zero below it.")
         .param("ctx", Kind::Text, Some(Value::Text(String::new())), "The device. Without effect.")
         .dtype("dtype", Some(Value::DType(DType::F32)), "The dtype.")

@@ -11,6 +11,10 @@ const PASSED_ON: GradientFn = |g| Ok(vec![Some(g.out_grad(0)?)]);
 /// The operators whose gradients are not of the table below.
 pub(super) const ALL: [Elementwise; 16] = [
     Elementwise::unary("_copy", &["identity"], "output = data.", PASSED_ON),
+    Elementwise::unary("_CrossDeviceCopy", &[], "output = data, on the device of whom it is for.", |g| {
+        let inputs = [g.out_grad(0)?];
+        Ok(vec![Some(compose(g, "data", "_CrossDeviceCopy", &inputs)?)])
+    }),
     Elementwise::unary("BlockGrad", &["stop_gradient"], "output = data; no gradient passes back through it.", BLOCKED),
     Elementwise::unary("negative", &[], "output = -data.", |g| {
         let inputs = [g.out_grad(0)?];
@@ -40,10 +44,6 @@ pub(super) const ALL: [Elementwise; 16] = [
     Elementwise::unary("trunc", &[], "output = data without its fraction.", BLOCKED),
     Elementwise::unary("fix", &[], "output = the nearest integer towards zero.", BLOCKED),
     Elementwise::unary("logical_not", &[], "output = 1 where data is 0, else 0.", BLOCKED),
-    Elementwise::unary("_identity_with_attr_like_rhs", &[], "output = lhs, which has the shape of rhs.", |g| {
-        Ok(vec![Some(g.out_grad(0)?), None])
-    })
-    .of(&["lhs", "rhs"]),
 ];
 
 /// Functions and their backward operators: name, formula, the tensor that the derivative is taken from, derivative.

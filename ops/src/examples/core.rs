@@ -112,6 +112,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     ("elemwise_mul", &[], &[D, P], &[D.0]),
     ("elemwise_div", &[], &[D, P], &[D.0]),
     ("_copy", &[], &[D], &[D.0]),
+    ("_CrossDeviceCopy", &[], &[D], &[D.0]),
     ("BlockGrad", &[], &[D], &[D.0]),
     ("negative", &[], &[D], &[D.0]),
     ("square", &[], &[D], &[D.0]),

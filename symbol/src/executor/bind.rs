@@ -1,11 +1,15 @@
 //! Binding: tensors for everything, kernels for every node, and both together as tasks to be pushed.
 
+use super::Task;
+use super::arena::Arena;
 use super::network::{Network, describe};
 use super::options::BindOptions;
 use super::report::PlanReport;
 use super::{Executor, Named};
+use crate::placement::{COPY, group_of};
 use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput};
-use crate::{Graph, check_plan};
+use crate::{Graph, Node, check_plan};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
@@ -27,15 +31,31 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
         workspace_bytes[*node] = kernel.workspace_bytes().max(workspace_bytes[*node]);
     }
     let (graph, descs, phases) = (&net.graph, &net.descs, &net.phases);
-    let input = PlanInput { graph, descs, workspace_bytes: &workspace_bytes, phases };
+    let names: BTreeSet<&str> = options.groups.keys().map(String::as_str).collect();
+    let group = |node| group_of(node, &names).map_or(0, |g| 1 + names.iter().take_while(|n| **n < g).count());
+    let groups: Vec<usize> = graph.nodes.iter().map(group).collect();
+    let input = PlanInput { graph, descs, workspace_bytes: &workspace_bytes, groups: &groups, phases };
     let plan = Plan::new(&input)?;
     if cfg!(debug_assertions) && graph.nodes.len() <= MAX_CHECKED {
         check_plan(&input, &plan)?;
     }
-    let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, options)?;
+    let arena = match &options.sharing {
+        Some(sharing) if sharing.arena.storage.len_bytes() >= plan.planned_bytes => sharing.arena.clone(),
+        _ => Arena::new(Storage::zeroed(plan.planned_bytes)?),
+    };
+    let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, given, &arena, options)?;
 
-    let tasks = |kernels: Vec<(usize, Box<dyn Kernel>)>| -> Result<Vec<BoundOp>> {
-        kernels.into_iter().map(|(node, kernel)| tensors.bind(&net, &plan, node, kernel)).collect()
+    let lane = |node: &Node| {
+        let lanes = options.groups.get(group_of(node, &names)?)?;
+        let is_copy = node.op.as_ref().is_some_and(|op| op.name() == COPY);
+        Some(if is_copy { lanes.copy.clone() } else { lanes.compute.clone() })
+    };
+    let tasks = |kernels: Vec<(usize, Box<dyn Kernel>)>| -> Result<Vec<Task>> {
+        let task = |(node, kernel)| {
+            let op = tensors.bind(&net, &plan, node, kernel)?;
+            Ok(Task { node, lane: lane(&net.graph.nodes[node]), op })
+        };
+        kernels.into_iter().map(task).collect()
     };
     let backward = if options.for_training { train.pop().unwrap_or_default() } else { Vec::new() };
     let backward = tasks(backward)?;
@@ -44,6 +64,10 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     let report = report(&net, &plan, given);
     Ok(Executor {
         engine: rt.engine.clone(),
+        arena,
+        arena_vars: tensors.arena_vars(&plan),
+        monitor: None,
+        monitor_order: rt.engine.var(),
         seed: options.seed,
         for_training: options.for_training,
         can_go_back: false,
@@ -57,6 +81,7 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
         grads: tensors.grads(&rt.engine, &net)?,
         report,
         plan,
+        graph: net.graph,
     })
 }
 
@@ -99,11 +124,13 @@ impl Tensors {
         net: &Network,
         plan: &Plan,
         workspace_bytes: &[usize],
+        given: &[(String, Shape)],
+        arena: &Arena,
         options: &BindOptions,
     ) -> Result<Tensors> {
-        let arena = Arc::new(Storage::zeroed(plan.planned_bytes)?);
-        let in_arena =
-            |start: usize, desc: TensorDesc| Tensor::in_storage(engine, engine.var(), arena.clone(), start, desc);
+        let in_arena = |start: usize, desc: TensorDesc| {
+            Tensor::in_storage(engine, engine.var(), arena.storage.clone(), start, desc)
+        };
         let mut entries = EntryMap::from_fn(&net.graph, |_| None);
         let mut is_users = vec![false; net.graph.nodes.len()];
         net.arguments.iter().chain(&net.auxiliaries).for_each(|i| is_users[*i] = true);
@@ -112,11 +139,32 @@ impl Tensors {
             let desc = &net.descs[entry];
             // Variables that the passes add have names of their own making, which mean nothing to the options.
             let shared = options.shared.get(&node.name).filter(|_| is_users[i]);
-            entries[entry] = Some(match shared {
-                Some(tensor) => checked_share(engine, &node.name, tensor, desc)?,
-                None if net.head_grads.contains(&Some(i)) => ones(engine, desc).map_err(|e| e.at(node.place()))?,
-                None => Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?,
+            let from_other = options.sharing.as_ref().and_then(|s| s.tensors.get(&node.name)).filter(|_| is_users[i]);
+            let is_data = given.iter().any(|(name, _)| *name == node.name);
+            entries[entry] = Some(match (shared, from_other) {
+                (Some(tensor), _) => checked_share(engine, "shared for", &node.name, tensor, desc)?,
+                (None, Some(tensor)) if is_data => match tensor.first(desc.shape.clone()) {
+                    Ok(tensor) if tensor.desc() == desc => tensor,
+                    _ => Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?,
+                },
+                (None, Some(tensor)) => checked_share(engine, "shared for", &node.name, tensor, desc)?,
+                (None, None) if net.head_grads.contains(&Some(i)) => {
+                    ones(engine, desc).map_err(|e| e.at(node.place()))?
+                }
+                (None, None) => Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?,
             });
+        }
+        for grad in &net.grads {
+            let name = &net.graph.nodes[grad.argument].name;
+            let Some(entry) = grad.entry else { continue };
+            let desc = &net.descs[entry];
+            let given = match (options.grads.get(name), options.sharing.as_ref().and_then(|s| s.grads.get(name))) {
+                (Some(tensor), _) => checked_share(engine, "given for the gradient of", name, tensor, desc)?,
+                (None, Some(tensor)) if tensor.desc() == desc => tensor.clone(),
+                _ => continue,
+            };
+            let to = grad.so_far.map_or(entry, |node| Entry { node, output: 0 });
+            entries[to] = Some(given);
         }
         for grad in &net.grads {
             if let (Some(entry), Some(node)) = (grad.entry, grad.so_far) {
@@ -149,6 +197,13 @@ impl Tensors {
         let clobbers: Vec<Var> = plan.clobbers[i].iter().filter_map(|o| self.var(*o)).collect();
         let tensors = BoundTensors { inputs, outputs, workspace: self.workspaces[i].clone() };
         BoundOp::new(&**op, &node.params, &node.name, kernel, tensors, &clobbers)
+    }
+
+    /// The vars of all that lies in the arena.
+    fn arena_vars(&self, plan: &Plan) -> Arc<[Var]> {
+        let in_arena = plan.places.iter().filter(|(_, place)| matches!(place, Place::Arena(_)));
+        let entries = in_arena.filter_map(|(entry, _)| self.entries[entry].as_ref());
+        entries.chain(self.workspaces.iter().flatten()).map(|tensor| tensor.var().clone()).collect()
     }
 
     fn var(&self, occupant: Occupant) -> Option<Var> {
@@ -193,13 +248,13 @@ impl Tensors {
     }
 }
 
-fn checked_share(engine: &Engine, name: &str, tensor: &Tensor, wanted: &TensorDesc) -> Result<Tensor> {
+fn checked_share(engine: &Engine, how: &str, name: &str, tensor: &Tensor, wanted: &TensorDesc) -> Result<Tensor> {
     if !tensor.engine().same(engine) {
-        return Err(Error::Contract(format!("the tensor shared for \"{name}\" belongs to another engine")));
+        return Err(Error::Contract(format!("the tensor {how} \"{name}\" belongs to another engine")));
     }
     if tensor.desc() != wanted {
         let (is, wanted) = (describe(tensor.desc()), describe(wanted));
-        return Err(Error::Shape(format!("the tensor shared for \"{name}\" is {is}, the network wants {wanted}")));
+        return Err(Error::Shape(format!("the tensor {how} \"{name}\" is {is}, the network wants {wanted}")));
     }
     Ok(tensor.clone())
 }

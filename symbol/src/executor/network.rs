@@ -2,6 +2,7 @@
 //! and who gets which gradient.
 
 use super::options::{BindOptions, GradReq};
+use crate::placement::{GROUP, place, set_group};
 use crate::plan::{EntryMap, runs, wanted};
 use crate::{Graph, Node, gradient, infer_dtypes, infer_shapes};
 use std::collections::HashSet;
@@ -40,6 +41,9 @@ impl Network {
         given: &[(String, Shape)],
         options: &BindOptions,
     ) -> Result<Network> {
+        let groups = options.groups.keys().map(String::as_str).collect();
+        let placed = if options.groups.is_empty() { None } else { Some(place(forward, registry, &groups)?) };
+        let forward = placed.as_ref().unwrap_or(forward);
         let (arguments, auxiliaries) = (forward.arguments(), forward.auxiliaries());
         check_names(forward, &arguments, &auxiliaries, options)?;
         let shapes = forward_shapes(forward, given, options)?;
@@ -152,7 +156,9 @@ impl Append<'_> {
         let op = op.map(|op| self.registry.operator(op).cloned()).transpose()?;
         let params = op.as_ref().map(|op| op.schema().parse(&Attrs::new())).transpose()?.unwrap_or_default();
         let name = format!("{}_grad_{suffix}", graph.nodes[argument].name);
-        graph.nodes.push(Node { op, name, params, attrs: Attrs::new(), inputs });
+        let mut attrs = Attrs::new();
+        set_group(&mut attrs, graph.nodes[argument].attrs.get(GROUP).map(String::as_str));
+        graph.nodes.push(Node { op, name, params, attrs, inputs });
         self.appended.push(Appended { like: argument, after: after.node });
         Ok(Entry { node: graph.nodes.len() - 1, output: 0 })
     }
@@ -174,6 +180,9 @@ fn check_names(graph: &Graph, arguments: &[usize], auxiliaries: &[usize], option
         return refuse("shared", name, &[arguments, auxiliaries].concat());
     }
     let known: HashSet<&String> = arguments.iter().collect();
+    if let Some(name) = options.grads.keys().find(|n| !known.contains(n)) {
+        return refuse("grads", name, &arguments);
+    }
     if let Some(name) = options.grad_req.keys().find(|n| !known.contains(n)) {
         return refuse("grad_req", name, &arguments);
     }

@@ -1,6 +1,9 @@
 //! How an executor is to be bound.
 
+use super::arena::Arena;
 use std::collections::BTreeMap;
+use std::fmt;
+use varflow_engine::LaneHandle;
 use varflow_ops::{DType, Tensor};
 
 /// What becomes of the gradient of an argument.
@@ -12,6 +15,35 @@ pub enum GradReq {
     Write,
     /// Each backward pass adds to what the gradient's tensor holds. A failed pass poisons it until it is overwritten.
     Add,
+}
+
+/// The lanes of a group of nodes: a device's, or some of the host's.
+#[derive(Clone, Debug)]
+pub struct GroupLanes {
+    /// Where its nodes run.
+    pub compute: LaneHandle,
+    /// Where copies to it run. It may be the same.
+    pub copy: LaneHandle,
+}
+
+/// What an executor shares with others: its parameters, auxiliary states and gradients, by name, and the memory of its
+/// intermediate results. So networks for inputs of several lengths (buckets) cost the memory of the largest, if that is bound
+/// first.
+///
+/// An argument of another shape, as data are, gets the first bytes of the shared one's memory if it has room there, and memory of
+/// its own if not. Executors that share memory may be used in turn in any order, and from several threads; but a backward
+/// pass must follow its own forward pass.
+#[derive(Clone)]
+pub struct Sharing {
+    pub(super) tensors: BTreeMap<String, Tensor>,
+    pub(super) grads: BTreeMap<String, Tensor>,
+    pub(super) arena: Arena,
+}
+
+impl fmt::Debug for Sharing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sharing({} tensors, {} bytes)", self.tensors.len(), self.arena.storage.len_bytes())
+    }
 }
 
 /// How an executor is to be bound. The default is for inference.
@@ -27,6 +59,13 @@ pub struct BindOptions {
     /// Arguments and auxiliary states to be used instead of fresh ones, by name: so that a training and a scoring executor
     /// have the same parameters.
     pub shared: BTreeMap<String, Tensor>,
+    /// Tensors that gradients go into, by argument; fresh ones for the others.
+    pub grads: BTreeMap<String, Tensor>,
+    /// An executor whose parameters, gradients and memory are used where they fit: see [`Sharing`].
+    pub sharing: Option<Sharing>,
+    /// Where the nodes of a group run, by the value of their attribute `__ctx_group__`; the others run on the engine's default
+    /// lane. What crosses from group to group is copied on the copy lane of the group that it is for.
+    pub groups: BTreeMap<String, GroupLanes>,
     /// The seed of random operators.
     pub seed: u64,
 }

@@ -1,7 +1,7 @@
 //! Asking the operators' rules until nothing is news.
 
 use crate::graph::{Graph, Node};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use varflow_ops::{DType, Entry, Error, Operator, Params, PartialShape, Result};
 
 /// What is known of a tensor. It only grows, and not without end; the default is to know nothing.
@@ -10,6 +10,8 @@ pub(super) trait Knowledge: Clone + Default {
     const WHAT: &str;
     /// Adds what `other` knows; whether that was news.
     fn merge(&mut self, other: &Self) -> Result<bool>;
+    /// Whether nothing is known.
+    fn is_unknown(&self) -> bool;
     /// Whether there is nothing more to know.
     fn is_complete(&self) -> bool;
     /// For errors.
@@ -21,6 +23,10 @@ impl Knowledge for PartialShape {
 
     fn merge(&mut self, other: &Self) -> Result<bool> {
         PartialShape::merge(self, other)
+    }
+
+    fn is_unknown(&self) -> bool {
+        *self == PartialShape::unknown()
     }
 
     fn is_complete(&self) -> bool {
@@ -46,6 +52,10 @@ impl Knowledge for Option<DType> {
             }
             _ => Ok(false),
         }
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.is_none()
     }
 
     fn is_complete(&self) -> bool {
@@ -75,6 +85,8 @@ pub(super) struct Settle<'a> {
     alike: Vec<(Entry, Entry)>,
     queue: VecDeque<usize>,
     queued: Vec<bool>,
+    /// The node whose rule had the last news of an entry; of others what is known was given.
+    told_by: HashMap<Entry, usize>,
 }
 
 impl<'a> Settle<'a> {
@@ -96,7 +108,8 @@ impl<'a> Settle<'a> {
         }
         let mut alike: Vec<_> = graph.alike.iter().flat_map(|&(a, b)| [(a, b), (b, a)]).collect();
         alike.sort_unstable();
-        Settle { graph, starts, readers, alike, queue: (0..n).collect(), queued: vec![true; n] }
+        let (queue, queued) = ((0..n).collect(), vec![true; n]);
+        Settle { graph, starts, readers, alike, queue, queued, told_by: HashMap::new() }
     }
 
     fn push(&mut self, node: usize) {
@@ -128,20 +141,46 @@ impl<'a> Settle<'a> {
             let inputs = inputs.map(|(name, e)| (name, known[e.node][e.output].clone())).collect();
             let outputs = op.outputs(&node.params).into_iter().zip(known[i].iter().cloned()).collect();
             let io = Io { op, params: &node.params, inputs, outputs };
-            let (inputs, outputs) = rule(io).map_err(|e| e.at(node.place()))?;
+            let (inputs, outputs) = rule(io).map_err(|e| self.explain(e, op, i, known).at(node.place()))?;
             let lost = |e: Error| Error::Contract(format!("its inference rule forgets: {e}")).at(node.place());
             for (e, new) in node.inputs.iter().zip(&inputs) {
                 if known[e.node][e.output].merge(new).map_err(lost)? {
+                    self.told_by.insert(*e, i);
                     self.changed(e.node);
                 }
             }
-            for (has, new) in known[i].iter_mut().zip(&outputs) {
+            for (output, (has, new)) in known[i].iter_mut().zip(&outputs).enumerate() {
                 if has.merge(new).map_err(lost)? {
+                    self.told_by.insert(Entry { node: i, output }, i);
                     self.changed(i);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Adds to a contradiction at node `i` where the node's inputs have what they have: it may be far away.
+    fn explain<T: Knowledge>(&self, error: Error, op: &dyn Operator, i: usize, known: &[Vec<T>]) -> Error {
+        let node = &self.graph.nodes[i];
+        let Ok(names) = self.input_names(op, node) else { return error };
+        let origin = |(name, e): (String, &Entry)| {
+            let told_by = self.told_by.get(e).copied();
+            if known[e.node][e.output].is_unknown() || told_by == Some(i) {
+                return None;
+            }
+            let from = told_by.map_or("given".to_string(), |n| format!("from {}", self.graph.nodes[n].place()));
+            Some(format!("{name} is {from}"))
+        };
+        let origins: Vec<String> = names.into_iter().zip(&node.inputs).filter_map(origin).collect();
+        if origins.iter().all(|o| o.ends_with(" is given")) {
+            return error;
+        }
+        let add = |text: String| format!("{text} ({})", origins.join(", "));
+        match error {
+            Error::Shape(text) => Error::Shape(add(text)),
+            Error::DType(text) => Error::DType(add(text)),
+            error => error,
+        }
     }
 
     /// The names of a node's inputs: `weight`, or `weight "shared"` for a variable of another name than the automatic one.
@@ -175,6 +214,7 @@ impl<'a> Settle<'a> {
                 Error::Shape(format!("{name} {e} from {there}: one is the gradient of the other")).at(here.place())
             })?;
             if news {
+                self.told_by.insert(b, a.node);
                 self.changed(b.node);
             }
         }

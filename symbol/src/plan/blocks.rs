@@ -4,13 +4,15 @@
 use super::liveness::Liveness;
 use super::pack::Span;
 use super::{EntryMap, InPlace, PlanInput};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use varflow_ops::Entry;
 
 /// All blocks of a plan, and who is in which.
 pub(super) struct Blocks {
     /// When each block is needed, and its size.
     pub(super) spans: Vec<Span>,
+    /// The group of each block.
+    pub(super) groups: Vec<usize>,
     /// The block of each entry that lives in the arena.
     pub(super) of_entry: EntryMap<Option<usize>>,
     /// The block of each node's workspace.
@@ -25,6 +27,7 @@ impl Blocks {
         let own: HashSet<Entry> = graph.outputs.iter().copied().collect();
         let mut blocks = Blocks {
             spans: Vec::new(),
+            groups: Vec::new(),
             of_entry: EntryMap::from_fn(graph, |_| None),
             of_workspace: vec![None; graph.nodes.len()],
             inplace: Vec::new(),
@@ -40,15 +43,28 @@ impl Blocks {
                     let death = live.last[entry].unwrap_or(position);
                     blocks.of_entry[entry] = Some(blocks.spans.len());
                     blocks.spans.push(Span { birth: position, death, bytes: input.descs[entry].len_bytes() });
+                    blocks.groups.push(input.groups[i]);
                 }
             }
             let bytes = input.workspace_bytes[i];
             if bytes > 0 {
                 blocks.of_workspace[i] = Some(blocks.spans.len());
                 blocks.spans.push(Span { birth: position, death: position, bytes });
+                blocks.groups.push(input.groups[i]);
             }
         }
         blocks
+    }
+
+    /// The most bytes alive at a time, summed over groups.
+    pub(super) fn lower_bound_bytes(&self) -> usize {
+        by_group(&self.groups)
+            .into_values()
+            .map(|members| {
+                let spans: Vec<Span> = members.into_iter().map(|i| self.spans[i]).collect();
+                peak_bytes(&spans, |s| s.bytes)
+            })
+            .sum()
     }
 
     /// Gives outputs of node `i` the memory of inputs that nobody needs afterwards, where the operator allows it. That
@@ -73,6 +89,7 @@ impl Blocks {
             let Some(&source) = node.inputs.get(from) else { continue };
             let Some(block) = self.of_entry[source] else { continue };
             let free = live.last[source] == Some(position)
+                && self.groups[block] == input.groups[i]
                 && !mutates.contains(&from)
                 && node.inputs.iter().filter(|e| **e == source).count() == 1
                 && self.spans[block].death == position;
@@ -90,6 +107,13 @@ impl Blocks {
             }
         }
     }
+}
+
+/// The blocks of each group.
+pub(super) fn by_group(groups: &[usize]) -> BTreeMap<usize, Vec<usize>> {
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    groups.iter().enumerate().for_each(|(block, group)| members.entry(*group).or_default().push(block));
+    members
 }
 
 /// The most bytes that are needed at one time: at each position, the sum over the blocks that are alive.

@@ -43,8 +43,11 @@ impl Liveness {
     pub(super) fn new(input: &PlanInput<'_>) -> Result<Liveness> {
         let graph = input.graph;
         let (n, descs, workspaces) = (graph.nodes.len(), input.descs.num_nodes(), input.workspace_bytes.len());
-        if (descs, workspaces) != (n, n) {
-            return Err(contract(format!("{descs} descriptions and {workspaces} workspaces are given for {n} nodes")));
+        let groups = input.groups.len();
+        if (descs, workspaces, groups) != (n, n, n) {
+            return Err(contract(format!(
+                "{descs} descriptions, {workspaces} workspaces and {groups} groups are given for {n} nodes"
+            )));
         }
         let order: Vec<usize> = input.phases.iter().flatten().copied().collect();
         let mut last = EntryMap::from_fn(graph, |_| None);

@@ -8,7 +8,7 @@
 //!   only as often as [`WORK`] allows.
 //! - *By climbing*: the best order by rank, with blocks that stick out moved forward.
 
-use super::blocks::peak_bytes;
+use super::blocks::{by_group, peak_bytes};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use varflow_ops::{ALIGN_BYTES, Philox};
@@ -48,8 +48,22 @@ pub(super) struct Packing {
     pub(super) bytes: usize,
 }
 
+/// Places the blocks of each group for themselves, and the groups one after the other.
+pub(super) fn pack_groups(spans: &[Span], groups: &[usize]) -> Packing {
+    let mut all = Packing { offsets: vec![0; spans.len()], bytes: 0 };
+    for members in by_group(groups).into_values() {
+        let start = all.bytes.next_multiple_of(ALIGN_BYTES);
+        let packing = pack(&members.iter().map(|i| spans[*i]).collect::<Vec<_>>());
+        for (i, offset) in members.into_iter().zip(packing.offsets) {
+            all.offsets[i] = start + offset;
+        }
+        all.bytes = start + packing.bytes;
+    }
+    all
+}
+
 /// Places the blocks at offsets that are multiples of [`ALIGN_BYTES`].
-pub(super) fn pack(spans: &[Span]) -> Packing {
+fn pack(spans: &[Span]) -> Packing {
     let mut packing = smallest(spans);
     // The room behind the topmost block is for nobody.
     let ends = packing.offsets.iter().zip(spans).map(|(start, span)| start + span.bytes);

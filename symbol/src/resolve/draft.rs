@@ -2,6 +2,7 @@
 
 use super::count;
 use crate::graph::Node;
+use crate::symbol::SymbolNode;
 use std::collections::HashMap;
 use std::sync::Arc;
 use varflow_ops::{Attrs, Entry, Error, Operator, Params, Result};
@@ -16,6 +17,8 @@ pub(super) struct Draft {
     pub(super) visible: usize,
     total: usize,
     name: Option<String>,
+    /// What an automatic name begins with.
+    prefix: String,
     params: Params,
     inputs: Vec<Entry>,
 }
@@ -23,14 +26,16 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new(
         op: Option<Arc<dyn Operator>>,
-        name: Option<String>,
+        of: Option<&SymbolNode>,
         params: Params,
         attrs: Attrs,
         inputs: Vec<Entry>,
     ) -> Draft {
         let counts = |op: &Arc<dyn Operator>| (op.num_visible_outputs(&params), op.outputs(&params).len());
         let (visible, total) = op.as_ref().map_or((1, 1), counts);
-        Draft { op, attrs, made_for: None, visible, total, name, params, inputs }
+        let name = of.and_then(|node| node.name.clone());
+        let prefix = of.map(|node| node.prefix.clone()).unwrap_or_default();
+        Draft { op, attrs, made_for: None, visible, total, name, prefix, params, inputs }
     }
 
     /// `Convolution "conv1"`, for errors.
@@ -61,7 +66,7 @@ pub(super) fn into_nodes(mut drafts: Vec<Draft>) -> Result<Vec<Node>> {
     let mut counters: HashMap<String, usize> = HashMap::new();
     for (i, draft) in drafts.iter_mut().enumerate() {
         let (None, Some(op)) = (&draft.name, &draft.op) else { continue };
-        let kind = op.name().to_lowercase();
+        let kind = format!("{}{}", draft.prefix, op.name().to_lowercase());
         let number = counters.entry(kind.clone()).or_default();
         let name = loop {
             let name = format!("{kind}{number}");

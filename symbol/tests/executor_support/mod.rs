@@ -14,7 +14,7 @@ use varflow_symbol::{Graph, Node};
 type Row = (&'static str, usize, usize, usize, &'static [(usize, usize)]);
 
 /// The operators.
-const OPS: [Row; 12] = [
+const OPS: [Row; 13] = [
     ("_copy", 1, 0, 1, &[(0, 0)]),
     ("_grad_add", 2, 0, 1, &[(0, 0), (1, 0)]),
     ("add", 2, 0, 1, &[(0, 0), (1, 0)]),
@@ -27,6 +27,7 @@ const OPS: [Row; 12] = [
     ("unfold", 1, 0, 1, &[]),      // doubles it
     ("count", 1, 1, 1, &[(0, 0)]), // x + state, and the state goes up by one
     ("check", 1, 0, 1, &[(0, 0)]), // x, but an error if its first element is above 1e30
+    ("_CrossDeviceCopy", 1, 0, 1, &[]),
 ];
 const RANDOM_FROM: usize = 2;
 const RANDOM_TO: usize = 11;
@@ -100,6 +101,7 @@ impl Operator for TestOp {
                 Some(og) => vec![Some(add("mul", "dx", &[og, g.outputs[1]], g.graph)?)],
                 None => vec![None],
             },
+            "_CrossDeviceCopy" => vec![Some(add("_CrossDeviceCopy", "dx", &[g.out_grad(0)?], g.graph)?)],
             "fold" => vec![Some(add("unfold", "dx", &[g.out_grad(0)?], g.graph)?)],
             "unfold" => vec![Some(add("fold", "dx", &[g.out_grad(0)?], g.graph)?)],
             _ => vec![Some(g.out_grad(0)?)],
@@ -161,7 +163,7 @@ fn mask(rng: Philox, is_train: bool, i: usize) -> f32 {
 
 fn run(name: &str, is_train: bool, ctx: &mut KernelCtx<'_>) -> Result<()> {
     match name {
-        "_copy" => map(ctx.pair(0, 0)?, |x| x),
+        "_copy" | "_CrossDeviceCopy" => map(ctx.pair(0, 0)?, |x| x),
         "add" | "_grad_add" => binary(ctx, |a, b| a + b)?,
         "mul" => binary(ctx, |a, b| a * b)?,
         "neg" => map(ctx.pair(0, 0)?, |x| -x),

@@ -2,7 +2,7 @@
 
 use crate::support::registry;
 use varflow_ops::{DType, PartialShape, Shape};
-use varflow_symbol::{Graph, Symbol, infer_dtypes, infer_shapes, sym};
+use varflow_symbol::{Graph, Symbol, infer_dtypes, infer_partial_shapes, infer_shapes, sym};
 
 fn graph(symbol: impl Into<Symbol>) -> Graph {
     symbol.into().resolve(&registry()).unwrap()
@@ -52,9 +52,31 @@ fn contradictions_name_node_tensor_and_both_shapes() {
     let text = infer_shapes(&shared, &given[..1]).unwrap_err().to_string();
     assert_eq!(text, "FullyConnected \"fc1\": weight \"w\" has shape (10, 64), wanted (10, 128) from data (32, 128)");
 
+    let flat = sym::flatten(sym::var("data")).name("flat");
+    let far = self::graph(sym::fully_connected(flat).num_hidden(10).name("fc1"));
+    let given = [("data", partial(&[32, 8, 16])), ("fc1_weight", partial(&[10, 64]))];
+    let text = infer_shapes(&far, &given).unwrap_err().to_string();
+    assert_eq!(
+        text,
+        "FullyConnected \"fc1\": weight has shape (10, 64), wanted (10, 128) from data (32, 128) (data is from Flatten \
+         \"flat\", weight is given)"
+    );
+
     let shaped = self::graph(sym::relu(sym::var("x").shape([2, 0])));
     let text = infer_shapes(&shaped, &[("x", partial(&[3, 4]))]).unwrap_err().to_string();
     assert_eq!(text, "variable \"x\": the shape given has shape (2, ?), wanted (3, 4)");
+}
+
+#[test]
+fn what_follows_can_be_asked_for_alone() {
+    let x = sym::fully_connected(sym::var("data")).num_hidden(10).name("fc1");
+    let graph = graph(sym::op("elemwise_add").input(x).input(sym::var("y")));
+    let known = infer_partial_shapes(&graph, &[("y", partial(&[4, 10]))]).unwrap();
+    let names = graph.nodes.iter().map(|n| n.name.as_str()).zip(known.concat());
+    let told: Vec<String> = names.map(|(name, shape)| format!("{name} {shape}")).collect();
+    let wanted =
+        ["data (unknown)", "fc1_weight (10, ?)", "fc1_bias (10,)", "fc1 (4, 10)", "y (4, 10)", "elemwise_add0 (4, 10)"];
+    assert_eq!(told, wanted);
 }
 
 #[test]

@@ -111,6 +111,23 @@ fn all_vintages_read_alike() {
     assert_eq!(b, c);
 }
 
+/// Until 0.9.5 an axis of -1 stood for none.
+#[test]
+fn what_old_files_mean_by_no_axis() {
+    let file = |version: &str| {
+        format!(
+            r#"{{"nodes": [{{"op": "null", "name": "x", "inputs": []}},
+            {{"op": "argmax", "name": "m", "attr": {{"axis": "-1"}}, "inputs": [[0, 0]]}}], "heads": [[1, 0]]{version}}}"#
+        )
+    };
+    let axis = |version: &str| read(&file(version)).nodes[1].attrs.get("axis").cloned();
+    assert_eq!(axis(""), None);
+    assert_eq!(axis(r#", "attrs": {"mxnet_version": ["int", 904]}"#), None);
+    assert_eq!(axis(r#", "attrs": {"mxnet_version": ["int", 10901]}"#), Some("-1".to_string()));
+    let text = refusal(&file(r#", "attrs": {"mxnet_version": "1.9.1"}"#));
+    assert_eq!(text, "symbol JSON: \"mxnet_version\" is \"1.9.1\", wanted [\"int\", 10901]");
+}
+
 #[test]
 fn broken_files_are_refused_with_the_node_and_what_was_wanted() {
     let cases = [

@@ -1,6 +1,7 @@
 //! Symbols, graphs, passes over them, and their files.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod compose;
 mod deep;
 mod gradient;
 mod infer;
