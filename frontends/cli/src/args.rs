@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::data::Dataset;
-use crate::network::Network;
+use crate::network::{Network, NetworkSizes};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -20,6 +20,14 @@ With --model-prefix P each epoch N leaves P-symbol.json (the network), P-000N.pa
 (momenta, progress, seed). --load-epoch N goes on from there and ends, bit for bit, where an uninterrupted run with the
 same options would have ended. Ctrl-C finishes the batch, writes the checkpoint of the epoch under way and exits with
 status 130; --load-epoch with that number goes on with the next batch.";
+
+const SUMMARY_EXAMPLES: &str = "\
+Examples:
+  varflow summary --network resnet-50
+  varflow summary --network resnet --num-layers 50 --image-shape 3,224,224 --num-classes 1000
+  varflow summary --network net.json --image-shape 3,32,32 --batch-size 64
+
+Multiply-adds are those of convolutions, fully connected layers and matrix products in one forward pass.";
 
 const PREDICT_EXAMPLES: &str = "\
 Examples:
@@ -54,7 +62,14 @@ pub(crate) enum Command {
     /// Print the classes that a checkpoint sees in a data set's test part, or in files.
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
-    /// Print a network's layers, shapes and parameters.
+    /// List the networks of the zoo: name, shape of a sample, classes, what it is.
+    Networks {
+        /// Print one JSON object a network, with keys name, data_shape, num_classes and about.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a network's layers, shapes, parameters and work.
+    #[command(after_help = SUMMARY_EXAMPLES)]
     Summary(SummaryArgs),
     /// Print the memory plan of a network, for training and for inference.
     Plan(PlanArgs),
@@ -71,9 +86,11 @@ pub(crate) struct TrainArgs {
     /// Data set.
     #[arg(long, value_enum, required_unless_present = "train_iter", conflicts_with = "train_iter")]
     pub(crate) dataset: Option<Dataset>,
-    /// Network: mlp, lenet or a symbol file ending in .json.
+    /// Network: one of `varflow networks`, or a symbol file ending in .json.
     #[arg(long, default_value = "lenet")]
     pub(crate) network: Network,
+    #[command(flatten)]
+    pub(crate) sizes: NetworkSizes,
     /// Folder of the data set's files; by default NAME in the cache folder (see `varflow doctor`).
     #[arg(long, value_name = "DIR", conflicts_with = "train_iter")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -216,15 +233,14 @@ pub(crate) struct PredictArgs {
 
 #[derive(Args)]
 pub(crate) struct SummaryArgs {
-    /// Network: mlp, lenet or a symbol file ending in .json.
+    /// Network: one of `varflow networks`, or a symbol file ending in .json.
     #[arg(long)]
     pub(crate) network: Network,
+    #[command(flatten)]
+    pub(crate) sizes: NetworkSizes,
     /// Samples a batch.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch_size: u32,
-    /// Shape of one sample of `data`.
-    #[arg(long, value_name = "C,H,W", default_value = "1,28,28", value_delimiter = ',')]
-    pub(crate) data_shape: Vec<usize>,
 }
 
 #[derive(Args)]

@@ -58,11 +58,13 @@ pub(crate) fn plan(args: &PlanArgs, plugins: &Plugins) -> Result<(), Failure> {
 }
 
 /// The network, and the shape of a batch of its data.
-fn resolve(args: &SummaryArgs, plugins: &Plugins) -> Result<(Runtime, Graph, Shape), Error> {
+fn resolve(args: &SummaryArgs, plugins: &Plugins) -> Result<(Runtime, Graph, Shape), Failure> {
     let rt = plugins.runtime(1)?;
-    let graph = args.network.symbol()?.resolve(&rt.registry)?;
+    let (symbol, sample) = args.network.build(&args.sizes)?;
+    let graph = symbol.resolve(&rt.registry)?;
+    let sample = sample.unwrap_or_else(|| Shape::new(&[1, 28, 28]));
     let batch = std::iter::once(args.batch_size as usize);
-    let shape = batch.chain(args.data_shape.iter().copied()).collect();
+    let shape = batch.chain(sample.dims().iter().copied()).collect();
     Ok((rt, graph, shape))
 }
 

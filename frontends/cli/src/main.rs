@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Data(args) => data::run(&args),
         Command::Score(args) => score::run(&args, &plugins),
         Command::Predict(args) => predict::run(&args, &plugins),
+        Command::Networks { json } => network::list(json),
         Command::Summary(args) => inspect::summary(&args, &plugins),
         Command::Plan(args) => inspect::plan(&args, &plugins),
         Command::Ops(args) => operators::run(&args, &plugins),

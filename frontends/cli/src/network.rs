@@ -1,15 +1,20 @@
-//! Networks by name or from a file.
+//! Networks by name or from a file, and the command `networks`.
 
+use crate::failure::{Failure, say};
+use clap::Args;
+use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use varflow::Error;
+use varflow::ops::Shape;
 use varflow::symbol::{Symbol, json};
-use varflow::{Error, zoo};
+use varflow::zoo::{self, Spec};
 
 /// A network of the zoo, or a symbol file.
 #[derive(Clone, Debug)]
 pub(crate) enum Network {
-    Zoo(String),
+    Zoo(Spec),
     File(PathBuf),
 }
 
@@ -17,31 +22,130 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if zoo::NAMES.contains(&text) {
-            return Ok(Network::Zoo(text.to_string()));
-        }
         if text.ends_with(".json") {
             return Ok(Network::File(text.into()));
         }
-        Err(format!("there is no such network: wanted {} or a symbol file ending in .json", zoo::NAMES.join(", ")))
+        text.parse().map(Network::Zoo).map_err(|e: Error| format!("{e}; a symbol file ends in .json"))
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Network::Zoo(name) => f.write_str(name),
+            Network::Zoo(spec) => spec.fmt(f),
             Network::File(path) => write!(f, "{}", path.display()),
         }
     }
 }
 
+/// Sizes of a network of the zoo, where they are not as usual.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options of a network of the zoo")]
+pub(crate) struct NetworkSizes {
+    /// Layers that have weights; of a language model, its recurrent layers.
+    #[arg(long, value_name = "N")]
+    pub(crate) num_layers: Option<usize>,
+    /// Classes; of a language model, words.
+    #[arg(long, value_name = "N")]
+    pub(crate) num_classes: Option<usize>,
+    /// Channels, height and width of an image; of a symbol file, the shape of one sample of `data`.
+    #[arg(long, alias = "data-shape", value_name = "C,H,W", value_delimiter = ',')]
+    pub(crate) image_shape: Option<Vec<usize>>,
+    /// Normalise every convolution of vgg.
+    #[arg(long)]
+    pub(crate) batch_norm: bool,
+    /// Factor on the filters of mobilenet and mobilenet-v2.
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) multiplier: Option<f64>,
+    /// Words that a language model is unrolled over.
+    #[arg(long, value_name = "N")]
+    pub(crate) seq_len: Option<usize>,
+    /// Units of each recurrent layer.
+    #[arg(long, value_name = "N")]
+    pub(crate) num_hidden: Option<usize>,
+    /// Length of the vector that a word becomes.
+    #[arg(long, value_name = "N")]
+    pub(crate) num_embed: Option<usize>,
+}
+
 impl Network {
-    /// The network itself.
-    pub(crate) fn symbol(&self) -> Result<Symbol, Error> {
+    /// The network itself, and the shape of one sample of `data` if it is known.
+    pub(crate) fn build(&self, sizes: &NetworkSizes) -> Result<(Symbol, Option<Shape>), Failure> {
         match self {
-            Network::Zoo(name) => zoo::by_name(name),
-            Network::File(path) => json::load(path),
+            Network::Zoo(spec) => {
+                let model = sizes.over(spec)?.build()?;
+                Ok((model.symbol, Some(model.data_shape)))
+            }
+            Network::File(path) => {
+                if let Some(option) = sizes.of_the_zoo() {
+                    let told =
+                        format!("--{option} is for networks of the zoo: {} has sizes of its own", path.display());
+                    return Err(Failure::Usage(told));
+                }
+                Ok((json::load(path)?, sizes.image_shape.as_deref().map(Shape::new)))
+            }
         }
     }
+}
+
+impl NetworkSizes {
+    /// The network with these sizes instead of its own.
+    fn over(&self, spec: &Spec) -> Result<Spec, Failure> {
+        let image_shape = self.image_shape.as_ref().map(|shape| {
+            <[usize; 3]>::try_from(&shape[..])
+                .map_err(|_| Failure::Usage(format!("--image-shape has {} numbers: wanted C,H,W", shape.len())))
+        });
+        Ok(Spec {
+            network: spec.network.clone(),
+            num_layers: self.num_layers.or(spec.num_layers),
+            num_classes: self.num_classes.or(spec.num_classes),
+            image_shape: image_shape.transpose()?.or(spec.image_shape),
+            batch_norm: self.batch_norm.then_some(true).or(spec.batch_norm),
+            multiplier: self.multiplier.or(spec.multiplier),
+            seq_len: self.seq_len.or(spec.seq_len),
+            num_hidden: self.num_hidden.or(spec.num_hidden),
+            num_embed: self.num_embed.or(spec.num_embed),
+        })
+    }
+
+    /// The first option given that a symbol file has no use for.
+    fn of_the_zoo(&self) -> Option<&'static str> {
+        let given = [
+            ("num-layers", self.num_layers.is_some()),
+            ("num-classes", self.num_classes.is_some()),
+            ("batch-norm", self.batch_norm),
+            ("multiplier", self.multiplier.is_some()),
+            ("seq-len", self.seq_len.is_some()),
+            ("num-hidden", self.num_hidden.is_some()),
+            ("num-embed", self.num_embed.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+}
+
+/// A network in the list.
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    data_shape: &'a [usize],
+    num_classes: usize,
+    about: &'a str,
+}
+
+/// Prints the networks of the zoo in their usual forms.
+pub(crate) fn list(as_json: bool) -> Result<(), Failure> {
+    if !as_json {
+        say(&format!("{:<22} {:<16} {:>7}  {}", "network", "data", "classes", "about"))?;
+    }
+    for name in zoo::names() {
+        let model = zoo::by_name(&name)?;
+        let (data_shape, num_classes, about) = (model.data_shape.dims(), model.num_classes, model.about);
+        if as_json {
+            let line = Line { name: &name, data_shape, num_classes, about };
+            say(&serde_json::to_string(&line).map_err(|e| Error::Data(format!("the list is no JSON: {e}")))?)?;
+        } else {
+            say(&format!("{name:<22} {:<16} {num_classes:>7}  {about}", model.data_shape.to_string()))?;
+        }
+    }
+    Ok(())
 }

@@ -21,7 +21,7 @@ use varflow::{Error, Files};
 pub(crate) fn run(args: &TrainArgs, plugins: &Plugins) -> Result<(), Failure> {
     let stop = stop_on_interrupt()?;
     let rt = plugins.runtime(args.cpus)?;
-    let mut module = Module::new(&rt, args.network.symbol()?)?;
+    let mut module = Module::new(&rt, args.network.build(&args.sizes)?.0)?;
     let mut log = args.json.as_deref().map(Log::open).transpose()?;
     if let (Some(prefix), Some(epoch)) = (&args.model_prefix, args.load_epoch) {
         module.load_params(prefix, epoch)?;

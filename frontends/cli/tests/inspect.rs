@@ -32,6 +32,21 @@ fn the_summary_counts_parameters() {
 }
 
 #[test]
+fn networks_are_listed_and_told_in_full_or_in_short() {
+    let list = ok(&["networks"]).out;
+    assert!(list.lines().any(|l| l.starts_with("resnet-50 ") && l.contains("(3, 224, 224)")), "{list}");
+    let lines = ok(&["networks", "--json"]).out;
+    let lines: Vec<serde_json::Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len() + 1, list.lines().count());
+    let full = lines.iter().find(|l| l["name"] == "inception-bn-full").unwrap();
+    assert_eq!((&full["num_classes"], &full["data_shape"]), (&21_841.into(), &serde_json::json!([3, 224, 224])));
+    let short = ok(&["summary", "--network", "resnet-v1-50"]).out;
+    let long = ["summary", "--network", "resnet-v1", "--num-layers", "50", "--image-shape", "3,224,224"];
+    assert_eq!(short, ok(&[&long[..], &["--num-classes", "1000"]].concat()).out);
+    assert!(short.contains("Total params: 25557032\n") && short.contains("GFLOPs"), "{short}");
+}
+
+#[test]
 fn operators_are_listed_and_shown() {
     let list = ok(&["ops", "list"]).out;
     assert!(list.lines().any(|l| l.starts_with("Convolution ")) && !list.contains("_backward_"), "{list}");

@@ -1,7 +1,12 @@
 //! Initialisers: the first values of parameters. The numbers depend on the seed and the parameter's name only, not on
 //! what else is initialised.
 
-use std::collections::BTreeMap;
+mod attr;
+mod structured;
+
+pub use attr::from_attr;
+pub use structured::{Bilinear, LstmBias, Orthogonal};
+
 use varflow_ops::{Error, Philox, Result, Shape, name_hash};
 
 /// What is to be initialised.
@@ -116,6 +121,13 @@ impl Xavier {
         self
     }
 
+    /// For layers before a PReLU of this slope: normal, of magnitude `2 / (1 + slope²)` (He et al. 2015). As MXNet's
+    /// `MSRAPrelu`, whose slope is 0.25 and fan the mean by default.
+    #[must_use]
+    pub fn msra_prelu(fan: Fan, slope: f64) -> Self {
+        Xavier { gaussian: true, fan, magnitude: 2.0 / (1.0 + slope * slope) }
+    }
+
     /// Sets the fan.
     #[must_use]
     pub fn fan(mut self, fan: Fan) -> Self {
@@ -145,68 +157,15 @@ impl Initializer for Xavier {
 }
 
 /// The first value of a parameter that its operator uses in this role, the name of the operator's input: zero for biases,
-/// shifts and running means, one for scales and running variances. `None` for weights, whose values an
+/// shifts, running means and states, one for scales and running variances. `None` for weights, whose values an
 /// [`Initializer`] makes.
 #[must_use]
 pub fn default_of_role(role: &str) -> Option<Constant> {
     match role {
-        "bias" | "beta" | "moving_mean" | "running_mean" => Some(Constant(0.0)),
+        "bias" | "beta" | "moving_mean" | "running_mean" | "state" | "state_cell" => Some(Constant(0.0)),
         "gamma" | "moving_var" | "running_var" => Some(Constant(1.0)),
         _ => None,
     }
-}
-
-/// The initialiser that a variable's `__init__` attribute names, as in MXNet's symbol files: `["xavier", {"magnitude": 2}]`,
-/// or a bare name.
-///
-/// # Errors
-/// A text that is neither, a name or an argument that is unknown.
-pub fn from_attr(text: &str) -> Result<Box<dyn Initializer>> {
-    let refuse = |why: String| Error::Param(format!("__init__ is {text:?}: {why}"));
-    type Args = BTreeMap<String, serde_json::Value>;
-    let (name, args) = match serde_json::from_str::<(String, Args)>(text) {
-        Ok(both) => both,
-        Err(_) if text.chars().all(|c| c.is_ascii_alphabetic()) => (text.to_string(), Args::new()),
-        Err(e) => return Err(refuse(format!("wanted a name or [name, {{arguments}}]: {e}"))),
-    };
-    let name = name.to_lowercase();
-    let known: &[&str] = match name.as_str() {
-        "zero" | "zeros" | "one" | "ones" => &[],
-        "constant" => &["value"],
-        "uniform" => &["scale"],
-        "normal" => &["sigma"],
-        "xavier" => &["rnd_type", "factor_type", "magnitude"],
-        _ => return Err(refuse("wanted zero, one, constant, uniform, normal or xavier".to_string())),
-    };
-    if let Some(arg) = args.keys().find(|a| !known.contains(&a.as_str())) {
-        return Err(refuse(format!("{name} has no argument \"{arg}\"; it takes {known:?}")));
-    }
-    let number = |arg: &str, default: f64| match args.get(arg) {
-        None => Ok(default),
-        Some(v) => v.as_f64().ok_or_else(|| refuse(format!("{arg} is {v}, wanted a number"))),
-    };
-    let word = |arg: &str, default: &'static str, of: &[&'static str]| match args.get(arg) {
-        None => Ok(default),
-        Some(v) => {
-            of.iter().find(|w| v == **w).copied().ok_or_else(|| refuse(format!("{arg} is {v}, wanted one of {of:?}")))
-        }
-    };
-    Ok(match name.as_str() {
-        "zero" | "zeros" => Box::new(Constant(0.0)),
-        "one" | "ones" => Box::new(Constant(1.0)),
-        "constant" => Box::new(Constant(number("value", 0.0)? as f32)),
-        "uniform" => Box::new(Uniform(number("scale", 0.07)?)),
-        "normal" => Box::new(Normal(number("sigma", 0.01)?)),
-        _ => Box::new(Xavier {
-            gaussian: word("rnd_type", "uniform", &["uniform", "gaussian"])? == "gaussian",
-            fan: match word("factor_type", "avg", &["in", "out", "avg"])? {
-                "in" => Fan::In,
-                "out" => Fan::Out,
-                _ => Fan::Avg,
-            },
-            magnitude: number("magnitude", 3.0)?,
-        }),
-    })
 }
 
 #[cfg(test)]
@@ -257,24 +216,5 @@ mod tests {
         let error =
             Xavier::default().values(Target { name: "fc1_bias", shape: &Shape::new(&[4]), seed: 0 }).unwrap_err();
         assert!(error.to_string().contains("fc1_bias of shape (4,)"), "{error}");
-    }
-
-    #[test]
-    fn attributes_name_initialisers() {
-        for (text, wanted) in [("zeros", 0.0), ("[\"one\", {}]", 1.0), ("[\"constant\", {\"value\": 2.5}]", 2.5)] {
-            assert_eq!(values(&*from_attr(text).unwrap(), "w", &[2], 0), [wanted; 2]);
-        }
-        let named = from_attr(r#"["Xavier", {"rnd_type": "gaussian", "factor_type": "in", "magnitude": 2}]"#).unwrap();
-        let wanted = values(&Xavier::magnitude(2.0).gaussian().fan(Fan::In), "w", &[4, 5], 3);
-        assert_eq!(values(&*named, "w", &[4, 5], 3), wanted);
-        for (bad, why) in [
-            ("[\"magic\", {}]", "wanted zero, one"),
-            ("[\"uniform\", {\"sigma\": 1}]", "no argument \"sigma\""),
-            ("[\"normal\", {\"sigma\": \"x\"}]", "wanted a number"),
-            ("[1", "wanted a name or"),
-        ] {
-            let Err(error) = from_attr(bad) else { panic!("{bad} was accepted") };
-            assert!(error.to_string().contains(why), "{error}");
-        }
     }
 }

@@ -51,7 +51,7 @@ pub use varflow_symbol as symbol;
 /// What most programs use.
 pub mod prelude {
     pub use crate::callback::{BatchEnd, EpochEnd, speedometer};
-    pub use crate::init::{Constant, Initializer, Normal, Uniform, Xavier};
+    pub use crate::init::{Constant, Initializer, Normal, Orthogonal, Uniform, Xavier};
     pub use crate::metric::{Accuracy, CrossEntropy, Metric, Metrics, TopK};
     pub use crate::optimizer::{Optimizer, Rule, Sgd};
     pub use crate::schedule::{Factor, MultiFactor, Schedule};

@@ -132,6 +132,9 @@ pub fn provider() -> Provider {
     provider = range::ALL.into_iter().fold(provider, Provider::operator);
     provider = reduce::ALL.into_iter().fold(provider, Provider::operator);
     provider = reduce::BACKWARD.into_iter().fold(provider, Provider::operator);
+    provider = regression_output::ALL
+        .into_iter()
+        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
     provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
     provider = regression_output::ALL
         .into_iter()
