@@ -26,8 +26,8 @@ mod expand_squeeze;
 mod fill;
 mod flatten;
 mod fully_connected;
-mod layout;
 mod instance_norm;
+mod layout;
 mod leaky_relu;
 mod like;
 mod lrn;
@@ -136,9 +136,6 @@ pub fn provider() -> Provider {
         .into_iter()
         .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
     provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
-    provider = regression_output::ALL
-        .into_iter()
-        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
     broadcast::BACKWARD.into_iter().fold(provider, Provider::operator)
 }
 
