@@ -73,7 +73,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if both || args.networks {
         let names = networks::names().filter(|n| args.wants(n));
-        let rows = rows(&rt, names.map(|n| (n.clone(), networks::case(&rt.registry, &n))), &mut against, &mut made);
+        // Large networks take minutes: it is told which one is at work.
+        let cases = names.inspect(|n| eprintln!("{n} …")).map(|n| (n.clone(), networks::case(&rt.registry, &n)));
+        let rows = rows(&rt, cases, &mut against, &mut made);
         table::print_networks(&rows);
         all.extend(rows);
     }

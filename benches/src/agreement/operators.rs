@@ -25,9 +25,9 @@ fn case(registry: &Registry, example: &Example) -> Result<Case> {
         (Shape::new(shape), if dtype == DType::F64 { DType::F32 } else { dtype }, values)
     });
     if outputs.is_empty() {
-        let arguments = drawn.enumerate().map(|(i, (shape, dtype, values))| {
-            Ok((format!("input{i}"), array::from_values(&shape, dtype, &values)?))
-        });
+        let arguments = drawn
+            .enumerate()
+            .map(|(i, (shape, dtype, values))| Ok((format!("input{i}"), array::from_values(&shape, dtype, &values)?)));
         return Ok(Case {
             name: name(example),
             subject: op.to_string(),

@@ -108,7 +108,8 @@ impl Row {
             Against::Stored(references) => {
                 let wanted = case.fingerprint()?;
                 let found = references.cases.get(&case.name).filter(|r| r.inputs == wanted);
-                let found = found.ok_or("there is no stored reference with these inputs: make one by --peers --store")?;
+                let found =
+                    found.ok_or("there is no stored reference with these inputs: make one by --peers --store")?;
                 (found.single.clone(), Some(found.double.clone()).filter(|d| !d.is_empty()), None)
             }
             Against::Mxnet(mxnet) => {

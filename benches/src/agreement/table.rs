@@ -49,8 +49,7 @@ pub fn print_notes(rows: &[Row], origin: &str) {
     }
 }
 
-const HEADINGS: &str =
-    "error | at | elements beyond | error in float64 | varflow's own | MXNet's own | verdict";
+const HEADINGS: &str = "error | at | elements beyond | error in float64 | varflow's own | MXNet's own | verdict";
 
 fn cells(row: &Row) -> String {
     let optional = |x: Option<f64>| x.map_or_else(|| "-".to_string(), error);
