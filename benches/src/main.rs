@@ -3,6 +3,7 @@
 //! Every system runs in child processes of its own, under the same settings, and the systems take turns round by round, so
 //! that what disturbs the machine disturbs all of them. Comparisons are ratios of medians.
 
+mod agreement;
 mod contender;
 mod engine;
 mod noise;
@@ -36,6 +37,8 @@ enum Table {
     Engine(engine::Args),
     /// Training: samples a second
     Train(train::Args),
+    /// Agreement: the numbers of operators and networks beside MXNet's
+    Agreement(agreement::Args),
     /// Plug-ins: what a call costs beside the same kernel built in, and what loading costs
     Plugin(plugin::Args),
     /// The systems that varflow is compared with: what is installed, and how to install the rest
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Table::Engine(args) => engine::run(&args),
         Table::Train(args) => train::run(&args),
         Table::Plugin(args) => plugin::run(&args),
+        Table::Agreement(args) => agreement::run(&args),
         Table::Peers(args) => peers::run(&args),
         Table::Subject(Subject::Engine(args)) => engine::subject(&args),
         Table::Subject(Subject::Train(args)) => train::subject(&args),

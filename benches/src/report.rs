@@ -165,7 +165,7 @@ fn number(x: f64) -> String {
 }
 
 /// A Markdown table of lines whose cells are parted by ` | `, the columns padded to equal width.
-fn aligned(lines: &[String]) -> String {
+pub fn aligned(lines: &[String]) -> String {
     let cells: Vec<Vec<&str>> = lines.iter().map(|l| l.split(" | ").collect()).collect();
     let columns = cells.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| cells.iter().filter_map(|l| l.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
