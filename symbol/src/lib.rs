@@ -28,6 +28,7 @@ mod host_array;
 mod infer;
 pub mod json;
 mod names;
+pub mod onnx;
 pub mod params;
 pub mod plan;
 mod resolve;

@@ -4,6 +4,7 @@ use crate::data::Dataset;
 use crate::network::Network;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use varflow::ops::PartialShape;
 
 const TRAIN_EXAMPLES: &str = "\
 Examples:
@@ -31,6 +32,17 @@ Files are told by their contents: idx (gzipped or not), .npy or PNG. Pictures ar
 training data, and must have the size that the network was trained on. Bytes are divided by 255; other numbers are taken
 as they are.";
 
+const CONVERT_EXAMPLES: &str = "\
+Examples:
+  varflow convert net-0010.params net.safetensors
+  varflow convert net.safetensors net-0010.params
+  varflow convert model.onnx out/model
+  varflow convert model.onnx out/model --input-shape data=1,3,224,224
+
+Files are told by the ends of their names. Names of arrays stay as they are: arg:… and aux:… in checkpoints. An ONNX model
+becomes out/model-symbol.json and out/model-0000.params, which --model-prefix out/model --epoch 0 finds. Where a model
+computes with extents that its file leaves open, --input-shape settles them.";
+
 /// Train, score and look into networks.
 #[derive(Parser)]
 #[command(name = "varflow", version, propagate_version = true, subcommand_required = true)]
@@ -54,6 +66,9 @@ pub(crate) enum Command {
     /// Print the classes that a checkpoint sees in a data set's test part, or in files.
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Convert parameters between .params and .safetensors, and ONNX models to checkpoints.
+    #[command(after_help = CONVERT_EXAMPLES)]
+    Convert(ConvertArgs),
     /// Print a network's layers, shapes and parameters.
     Summary(SummaryArgs),
     /// Print the memory plan of a network, for training and for inference.
@@ -212,6 +227,17 @@ pub(crate) struct PredictArgs {
     /// Pictures: idx, .npy or PNG.
     #[arg(value_name = "FILES")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ConvertArgs {
+    /// What to read: a file ending in .params, .safetensors or .onnx.
+    pub(crate) source: PathBuf,
+    /// What to write: a file ending in .params or .safetensors; of an ONNX model, what the checkpoint's file names begin with.
+    pub(crate) target: PathBuf,
+    /// The shape of an input of an ONNX model, for extents that its file leaves open; may be given several times.
+    #[arg(long = "input-shape", value_name = "NAME=EXTENTS", value_parser = crate::convert::input_shape)]
+    pub(crate) input_shapes: Vec<(String, PartialShape)>,
 }
 
 #[derive(Args)]
