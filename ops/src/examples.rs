@@ -5,6 +5,7 @@
 use crate::{DType, Philox};
 
 mod core;
+mod layout;
 
 /// What values an input has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,5 +55,5 @@ pub type Example = (&'static str, Given, Inputs, Outputs);
 
 /// Each family's examples.
 pub fn all() -> impl Iterator<Item = &'static Example> {
-    [core::EXAMPLES].into_iter().flatten()
+    [core::EXAMPLES, layout::EXAMPLES].into_iter().flatten()
 }

@@ -5,11 +5,13 @@
 //! **Determinism.** How work is cut and in which order sums are added depends on the shapes alone, never on
 //! [`Par::width`] or on timing.
 
+mod axis_map;
 mod broadcast;
 mod cast;
 mod conv;
 mod float;
 mod gemm;
+mod join;
 mod map;
 mod mismatch;
 mod par;
@@ -20,11 +22,13 @@ mod softmax;
 mod transpose;
 mod unary;
 
+pub use axis_map::{AxisMap, AxisMaps, Piece};
 pub use broadcast::{Binary, binary, binary_in_place};
 pub use cast::{affine_u8, cast};
 pub use conv::Conv;
 pub use float::Float;
 pub use gemm::{Matrix, gemm};
+pub use join::{join, take_columns};
 pub use map::{fill, map, map_in_place, zip, zip_in_place};
 pub use mismatch::Mismatch;
 pub use par::{Par, Serial};

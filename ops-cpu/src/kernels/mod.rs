@@ -10,6 +10,7 @@ mod add_n;
 mod broadcast;
 mod cast;
 mod columns;
+mod concat;
 mod convolution;
 mod dot;
 mod dropout;
@@ -24,13 +25,17 @@ mod pooling;
 mod random;
 mod reduce;
 mod repeat;
+mod repeated;
 mod reshape;
 mod scalar;
 mod sgd;
+mod shape_of;
+mod slice;
 mod softmax;
 mod softmax_output;
 mod transpose;
 mod unary;
+mod upsampling;
 
 /// A kernel that is generic over [`dtype::Real`], and perhaps one of a family.
 macro_rules! floats {
@@ -139,6 +144,44 @@ const KERNELS: &[(&str, Make)] = &[
     ("sum", floats!(reduce::forward, Reduction::Sum)),
     ("transpose", elements!(transpose::forward)),
     ("zeros_like", elements!(fill::zeros)),
+    ("Concat", elements!(concat::forward)),
+    ("_backward_Concat", elements!(concat::backward)),
+    ("stack", elements!(concat::forward)),
+    ("_backward_stack", elements!(concat::backward)),
+    ("SliceChannel", elements!(concat::slice_channel)),
+    ("_backward_SliceChannel", elements!(concat::slice_channel_backward)),
+    ("slice", elements!(slice::slice)),
+    ("_backward_slice", floats!(slice::slice_backward)),
+    ("slice_axis", elements!(slice::slice)),
+    ("_backward_slice_axis", floats!(slice::slice_backward)),
+    ("slice_like", elements!(slice::slice_like)),
+    ("_backward_slice_like", floats!(slice::slice_like_backward)),
+    ("Crop", elements!(slice::crop)),
+    ("_backward_Crop", floats!(slice::crop_backward)),
+    ("Pad", elements!(slice::pad)),
+    ("_backward_Pad", floats!(slice::pad_backward)),
+    ("reverse", elements!(slice::reverse)),
+    ("expand_dims", elements!(reshape::copy)),
+    ("squeeze", elements!(reshape::copy)),
+    ("reshape_like", elements!(reshape::copy)),
+    ("_identity_with_attr_like_rhs", elements!(reshape::copy)),
+    ("tile", elements!(repeated::tile)),
+    ("_backward_tile", floats!(repeated::tile_backward)),
+    ("repeat", elements!(repeated::repeat)),
+    ("_backward_repeat", floats!(repeated::repeat_backward)),
+    ("broadcast_to", elements!(repeated::broadcast)),
+    ("_backward_broadcast_to", floats!(repeated::broadcast_backward)),
+    ("broadcast_axis", elements!(repeated::broadcast)),
+    ("_backward_broadcast_axis", floats!(repeated::broadcast_backward)),
+    ("broadcast_like", elements!(repeated::broadcast)),
+    ("_backward_broadcast_like", floats!(repeated::broadcast_backward)),
+    ("SwapAxis", elements!(transpose::swap_axis)),
+    ("depth_to_space", elements!(transpose::depth_to_space)),
+    ("space_to_depth", elements!(transpose::space_to_depth)),
+    ("shape_array", shape_of::shape),
+    ("size_array", shape_of::size),
+    ("UpSampling", floats!(upsampling::forward)),
+    ("_backward_UpSampling", floats!(upsampling::backward)),
 ];
 
 /// CPU kernels of all built-in operators, and the reduction `local`.

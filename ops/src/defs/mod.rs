@@ -7,35 +7,59 @@ use crate::{Attrs, Error, Result};
 mod activation;
 mod add_n;
 mod broadcast;
+mod broadcast_to;
 mod cast;
+mod concat;
 mod convolution;
+mod crop;
+mod depth_space;
 mod dims;
 mod dot;
 mod dropout;
 mod elementwise;
 mod elemwise_binary;
+mod expand_squeeze;
 mod fill;
 mod flatten;
 mod fully_connected;
+mod layout;
+mod like;
+mod pad;
 mod pooling;
 mod random;
 mod reduce;
+mod repeat;
 mod reshape;
+mod reverse;
 mod scalar;
 mod sgd;
+mod shape_of;
+mod slice;
+mod slice_channel;
 mod softmax;
 mod softmax_output;
+mod swap_axis;
 mod transpose;
 mod unary;
+mod upsampling;
 mod window;
 
+pub use concat::join_axis;
 pub use convolution::convolution_window;
+pub use crop::crop_origin;
 pub use dims::{around_axis, axis_of};
+pub use pad::pad_widths;
 pub use pooling::{counts_padding, pooling_window};
 pub use reduce::reduced_axes;
+pub use repeat::{repeat_axis, tile_reps};
+pub use reverse::reversed_axes;
+pub use slice::{Span, slice_spans};
+pub use slice_channel::slice_channel_axis;
 pub use softmax::temperature;
 pub use softmax_output::softmax_output_axes;
+pub use swap_axis::swapped_order;
 pub use transpose::transpose_order;
+pub use upsampling::{bilinear_window, upsampling_is_bilinear};
 pub use window::{Rounding, Window};
 
 /// All built-in operators, without kernels, and the update rules made of them.
@@ -73,6 +97,7 @@ pub fn provider() -> Provider {
         .operator(softmax_output::SoftmaxOutput)
         .operator(softmax_output::Backward)
         .operator(transpose::Transpose);
+    provider = layout_family(provider);
     provider = unary::ALL.into_iter().fold(provider, Provider::operator);
     provider = scalar::ALL.into_iter().fold(provider, Provider::operator);
     provider = elemwise_binary::ALL.into_iter().fold(provider, Provider::operator);
@@ -81,6 +106,41 @@ pub fn provider() -> Provider {
     provider = fill::FILLS.into_iter().fold(provider, Provider::operator);
     provider = sgd::update_rules().into_iter().fold(provider, Provider::update_rule);
     broadcast::ALL.into_iter().fold(provider, |p, op| p.operator(op).operator(broadcast::Backward(op)))
+}
+
+/// Operators that move elements.
+fn layout_family(provider: Provider) -> Provider {
+    let provider = provider
+        .operator(concat::Join::Concat)
+        .operator(concat::Join::Stack)
+        .operator(concat::Backward(concat::Join::Concat))
+        .operator(concat::Backward(concat::Join::Stack))
+        .operator(slice_channel::SliceChannel)
+        .operator(slice_channel::Backward)
+        .operator(slice::SLICE_OP)
+        .operator(slice::SLICE_AXIS_OP)
+        .operator(pad::PAD)
+        .operator(pad::BACKWARD)
+        .operator(expand_squeeze::EXPAND_DIMS)
+        .operator(expand_squeeze::SQUEEZE_OP)
+        .operator(repeat::TILE_OP)
+        .operator(repeat::REPEAT_OP)
+        .operator(reverse::REVERSE)
+        .operator(swap_axis::SWAP_AXIS)
+        .operator(depth_space::DEPTH_TO_SPACE)
+        .operator(depth_space::SPACE_TO_DEPTH)
+        .operator(broadcast_to::BROADCAST_TO)
+        .operator(broadcast_to::BROADCAST_AXIS)
+        .operator(crop::Crop)
+        .operator(crop::BACKWARD)
+        .operator(shape_of::ShapeOf::Shape)
+        .operator(shape_of::ShapeOf::Size)
+        .operator(upsampling::UpSampling)
+        .operator(upsampling::Backward);
+    let provider = like::ALL.into_iter().fold(provider, Provider::operator);
+    let provider = like::BACKWARD.into_iter().fold(provider, Provider::operator);
+    let backward = slice::BACKWARD.into_iter().chain(repeat::BACKWARD).chain(broadcast_to::BACKWARD);
+    backward.fold(provider, Provider::operator)
 }
 
 /// Adds one node of a gradient that is composed of several, named `<node>_backward_<part>`, with no parameters.

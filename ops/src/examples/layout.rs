@@ -1,0 +1,113 @@
+//! Operators that move elements.
+
+use super::Example;
+use super::Values::{self, Apart};
+
+const D: (&[usize], Values) = (&[2, 3, 4], Apart);
+const M: (&[usize], Values) = (&[3, 4], Apart);
+const I: (&[usize], Values) = (&[2, 2, 3, 4], Apart);
+
+pub(super) const EXAMPLES: &[Example] = &[
+    ("Concat", &[("num_args", "2")], &[D, (&[2, 1, 4], Apart)], &[&[2, 4, 4]]),
+    ("Concat", &[("num_args", "3"), ("dim", "-1")], &[M, (&[3, 1], Apart), (&[3, 2], Apart)], &[&[3, 7]]),
+    ("Concat", &[("num_args", "1"), ("dim", "0")], &[D], &[D.0]),
+    ("stack", &[("num_args", "2")], &[M, M], &[&[2, 3, 4]]),
+    ("stack", &[("num_args", "3"), ("axis", "-1")], &[M, M, M], &[&[3, 4, 3]]),
+    ("stack", &[("num_args", "2"), ("axis", "1")], &[M, M], &[&[3, 2, 4]]),
+    ("SliceChannel", &[("num_outputs", "3")], &[D], &[&[2, 1, 4], &[2, 1, 4], &[2, 1, 4]]),
+    ("SliceChannel", &[("num_outputs", "2"), ("axis", "-1")], &[D], &[&[2, 3, 2], &[2, 3, 2]]),
+    (
+        "SliceChannel",
+        &[("num_outputs", "2"), ("axis", "0"), ("squeeze_axis", "True")],
+        &[D],
+        &[&[3, 4], &[3, 4]],
+    ),
+    ("slice", &[("begin", "(0, 1)"), ("end", "(2, 3)")], &[D], &[&[2, 2, 4]]),
+    (
+        "slice",
+        &[("begin", "(None, -1, 1)"), ("end", "(None, None, -1)"), ("step", "(None, -2, 1)")],
+        &[D],
+        &[&[2, 2, 2]],
+    ),
+    ("slice", &[("begin", "(0, 0, 3)"), ("end", "(9, 9, None)"), ("step", "(1, 2, -2)")], &[D], &[&[2, 2, 2]]),
+    ("slice_axis", &[("axis", "1"), ("begin", "1"), ("end", "3")], &[D], &[&[2, 2, 4]]),
+    ("slice_axis", &[("axis", "-1"), ("begin", "-3"), ("end", "None")], &[D], &[&[2, 3, 3]]),
+    ("slice_like", &[], &[D, (&[1, 2, 3], Apart)], &[&[1, 2, 3]]),
+    ("slice_like", &[("axes", "(0, -1)")], &[D, (&[1, 2], Apart)], &[&[1, 3, 2]]),
+    (
+        "Pad",
+        &[("mode", "constant"), ("pad_width", "(0, 0, 0, 0, 1, 2, 3, 0)"), ("constant_value", "2.5")],
+        &[I],
+        &[&[2, 2, 6, 7]],
+    ),
+    ("Pad", &[("mode", "edge"), ("pad_width", "(0, 0, 0, 0, 1, 0, 2, 3)")], &[I], &[&[2, 2, 4, 9]]),
+    ("Pad", &[("mode", "reflect"), ("pad_width", "(0, 0, 0, 0, 2, 1, 3, 2)")], &[I], &[&[2, 2, 6, 9]]),
+    (
+        "Pad",
+        &[("mode", "edge"), ("pad_width", "(0, 0, 0, 0, 1, 1, 0, 1, 2, 0)")],
+        &[(&[1, 2, 2, 1, 3], Apart)],
+        &[&[1, 2, 4, 2, 5]],
+    ),
+    ("expand_dims", &[("axis", "1")], &[M], &[&[3, 1, 4]]),
+    ("expand_dims", &[("axis", "-1")], &[M], &[&[3, 4, 1]]),
+    ("squeeze", &[], &[(&[2, 1, 3, 1], Apart)], &[&[2, 3]]),
+    ("squeeze", &[("axis", "(-1,)")], &[(&[2, 1, 3, 1], Apart)], &[&[2, 1, 3]]),
+    ("squeeze", &[], &[(&[1, 1], Apart)], &[&[1]]),
+    ("tile", &[("reps", "(2,)")], &[M], &[&[3, 8]]),
+    ("tile", &[("reps", "(2, 1, 3)")], &[M], &[&[2, 3, 12]]),
+    ("repeat", &[("repeats", "2")], &[M], &[&[24]]),
+    ("repeat", &[("repeats", "3"), ("axis", "1")], &[D], &[&[2, 9, 4]]),
+    ("reverse", &[("axis", "(1,)")], &[D], &[D.0]),
+    ("reverse", &[("axis", "(0, -1)")], &[D], &[D.0]),
+    ("SwapAxis", &[("dim1", "0"), ("dim2", "-1")], &[D], &[&[4, 3, 2]]),
+    ("SwapAxis", &[], &[D], &[D.0]),
+    ("Crop", &[("num_args", "1"), ("h_w", "(2, 3)"), ("offset", "(1, 0)")], &[I], &[&[2, 2, 2, 3]]),
+    ("Crop", &[("num_args", "1"), ("h_w", "(2, 2)"), ("center_crop", "True")], &[I], &[&[2, 2, 2, 2]]),
+    ("Crop", &[("num_args", "2")], &[I, (&[2, 5, 2, 3], Apart)], &[&[2, 2, 2, 3]]),
+    ("UpSampling", &[("scale", "2"), ("sample_type", "nearest"), ("num_args", "1")], &[I], &[&[2, 2, 6, 8]]),
+    (
+        "UpSampling",
+        &[("scale", "2"), ("sample_type", "nearest"), ("num_args", "2")],
+        &[(&[2, 1, 2, 4], Apart), (&[2, 3, 1, 2], Apart)],
+        &[&[2, 4, 4, 8]],
+    ),
+    (
+        "UpSampling",
+        &[("scale", "3"), ("sample_type", "nearest"), ("num_args", "2"), ("multi_input_mode", "sum")],
+        &[(&[2, 2, 2, 1], Apart), (&[2, 2, 6, 3], Apart)],
+        &[&[2, 2, 6, 3]],
+    ),
+    (
+        "UpSampling",
+        &[("scale", "2"), ("sample_type", "bilinear"), ("num_filter", "2"), ("num_args", "2")],
+        &[I, (&[2, 1, 4, 4], Apart)],
+        &[&[2, 2, 6, 8]],
+    ),
+    (
+        "UpSampling",
+        &[("scale", "3"), ("sample_type", "bilinear"), ("num_filter", "2"), ("num_args", "1")],
+        &[I, (&[2, 1, 5, 5], Apart)],
+        &[&[2, 2, 9, 12]],
+    ),
+    ("depth_to_space", &[("block_size", "2")], &[(&[2, 8, 1, 3], Apart)], &[&[2, 2, 2, 6]]),
+    ("space_to_depth", &[("block_size", "2")], &[(&[2, 2, 2, 6], Apart)], &[&[2, 8, 1, 3]]),
+    ("broadcast_to", &[("shape", "(0, 3, 4)")], &[(&[2, 1, 4], Apart)], &[D.0]),
+    ("broadcast_axis", &[("axis", "(2, 0)"), ("size", "(2, 3)")], &[(&[1, 3, 1], Apart)], &[&[3, 3, 2]]),
+    ("broadcast_like", &[], &[(&[1, 3, 1], Apart), D], &[D.0]),
+    (
+        "broadcast_like",
+        &[("lhs_axes", "(0,)"), ("rhs_axes", "(-1,)")],
+        &[(&[1, 3], Apart), D],
+        &[&[4, 3]],
+    ),
+    ("reshape_like", &[], &[D, (&[6, 4], Apart)], &[&[6, 4]]),
+    (
+        "reshape_like",
+        &[("lhs_begin", "0"), ("lhs_end", "1"), ("rhs_begin", "1"), ("rhs_end", "-1")],
+        &[(&[6, 2], Apart), (&[5, 2, 3, 7], Apart)],
+        &[&[2, 3, 2]],
+    ),
+    ("_identity_with_attr_like_rhs", &[], &[D, D], &[D.0]),
+    ("shape_array", &[], &[D], &[&[3]]),
+    ("size_array", &[], &[D], &[&[1]]),
+];
