@@ -6,6 +6,8 @@ use crate::{DType, Philox};
 
 mod core;
 mod layout;
+mod elementwise;
+mod reductions;
 
 /// What values an input has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum Values {
     IntClasses(usize),
     /// In 0..1.
     Share,
+    /// In 1.5..4.
+    AboveOne,
 }
 
 impl Values {
@@ -37,6 +41,7 @@ impl Values {
             Values::Positive => (0..len).map(|i| 0.5 + 2.0 * share(i)).collect(),
             Values::Classes(n) | Values::IntClasses(n) => (0..len).map(|i| (share(i) * n as f64).floor()).collect(),
             Values::Share => (0..len).map(share).collect(),
+            Values::AboveOne => (0..len).map(|i| 1.5 + 2.5 * share(i)).collect(),
         };
         let dtype = if matches!(self, Values::IntClasses(_)) { DType::I32 } else { DType::F64 };
         (dtype, values)
@@ -56,4 +61,5 @@ pub type Example = (&'static str, Given, Inputs, Outputs);
 /// Each family's examples.
 pub fn all() -> impl Iterator<Item = &'static Example> {
     [core::EXAMPLES, layout::EXAMPLES].into_iter().flatten()
+    [core::EXAMPLES, elementwise::EXAMPLES, reductions::EXAMPLES].into_iter().flatten()
 }

@@ -1,9 +1,11 @@
 //! Functions of two tensors whose shapes broadcast.
 
-use super::float::Float;
 use super::map::{CHEAP, COSTLY, Compiled};
 use super::mismatch::Mismatch;
+use super::number::Number;
 use super::par::{Par, Parts, Split, each_part};
+use crate::arch::Dispatch;
+use half::{bf16, f16};
 use smallvec::SmallVec;
 
 /// A function of two numbers. Comparisons give 1 for true and 0 for false.
@@ -14,9 +16,9 @@ pub enum Binary {
     Sub,
     Mul,
     Div,
-    /// NaN if the first operand is NaN or both are.
+    /// NaN if either operand is NaN.
     Maximum,
-    /// NaN if the first operand is NaN or both are.
+    /// NaN if either operand is NaN.
     Minimum,
     Power,
     /// Remainder with the sign of the divisor.
@@ -29,13 +31,47 @@ pub enum Binary {
     GreaterEqual,
     Lesser,
     LesserEqual,
+    /// Any number but 0 is true, NaN too.
+    LogicalAnd,
+    LogicalOr,
+    LogicalXor,
+    /// `b - a`.
+    SubFrom,
+    /// `b / a`.
+    DivInto,
+    /// `b ^ a`.
+    PowerOf,
+    /// The remainder of `b / a` with the sign of `a`.
+    ModOf,
+}
+
+impl Binary {
+    /// The function with its operands swapped.
+    pub fn swapped(self) -> Binary {
+        match self {
+            Binary::Sub => Binary::SubFrom,
+            Binary::SubFrom => Binary::Sub,
+            Binary::Div => Binary::DivInto,
+            Binary::DivInto => Binary::Div,
+            Binary::Power => Binary::PowerOf,
+            Binary::PowerOf => Binary::Power,
+            Binary::Mod => Binary::ModOf,
+            Binary::ModOf => Binary::Mod,
+            Binary::Greater => Binary::Lesser,
+            Binary::Lesser => Binary::Greater,
+            Binary::GreaterEqual => Binary::LesserEqual,
+            Binary::LesserEqual => Binary::GreaterEqual,
+            commutative => commutative,
+        }
+    }
 }
 
 /// `out = op(a, b)`. Shapes are aligned at their last axis; an axis of length 1, or one that is missing, is repeated.
 /// `out` has the shape that results.
 ///
 /// Errors: shapes that do not broadcast, or slices of other lengths than their shapes say.
-pub fn binary<T: Float>(
+#[expect(private_bounds, reason = "sealed: the loops are compiled for the element types")]
+pub fn binary<T: BinaryLoops>(
     par: &dyn Par,
     op: Binary,
     (a, a_shape): (&[T], &[usize]),
@@ -48,7 +84,8 @@ pub fn binary<T: Float>(
 }
 
 /// `a = op(a, b)`, where `b` broadcasts to the shape of `a`.
-pub fn binary_in_place<T: Float>(
+#[expect(private_bounds, reason = "sealed: the loops are compiled for the element types")]
+pub fn binary_in_place<T: BinaryLoops>(
     par: &dyn Par,
     op: Binary,
     (a, a_shape): (&mut [T], &[usize]),
@@ -60,7 +97,22 @@ pub fn binary_in_place<T: Float>(
     by_operator(par, op, &axes, None, b, a)
 }
 
-fn by_operator<T: Float>(
+/// `out = f(a, b)`, for functions that are no [`Binary`]; otherwise as [`binary`].
+pub fn binary_with<T: Number>(
+    par: &dyn Par,
+    f: fn(T, T) -> T,
+    (a, a_shape): (&[T], &[usize]),
+    (b, b_shape): (&[T], &[usize]),
+    out: &mut [T],
+) -> Result<(), Mismatch> {
+    let axes = Axes::new(a_shape, b_shape)?;
+    Mismatch::check("binary_with", "length of a", a.len(), a_shape.iter().product())?;
+    axes.check(b, out)?;
+    loops(par, COSTLY, &axes, Some(a), b, out, f);
+    Ok(())
+}
+
+fn by_operator<T: BinaryLoops>(
     par: &dyn Par,
     op: Binary,
     axes: &Axes,
@@ -68,28 +120,76 @@ fn by_operator<T: Float>(
     b: &[T],
     out: &mut [T],
 ) -> Result<(), Mismatch> {
-    Mismatch::check("binary", "length of b", b.len(), axes.b_len)?;
-    Mismatch::check("binary", "length of out", out.len(), axes.len())?;
-    let truth = |holds: bool| if holds { T::ONE } else { T::ZERO };
-    match op {
-        Binary::Add => loops(par, CHEAP, axes, a, b, out, |a, b| a + b),
-        Binary::Sub => loops(par, CHEAP, axes, a, b, out, |a, b| a - b),
-        Binary::Mul => loops(par, CHEAP, axes, a, b, out, |a, b| a * b),
-        Binary::Div => loops(par, CHEAP, axes, a, b, out, |a, b| a / b),
-        Binary::Maximum => loops(par, CHEAP, axes, a, b, out, |a, b| if b > a { b } else { a }),
-        Binary::Minimum => loops(par, CHEAP, axes, a, b, out, |a, b| if b < a { b } else { a }),
-        Binary::Power => loops(par, COSTLY, axes, a, b, out, T::powf),
-        Binary::Mod => loops(par, COSTLY, axes, a, b, out, T::modulo),
-        Binary::Hypot => loops(par, COSTLY, axes, a, b, out, T::hypot),
-        Binary::Equal => loops(par, CHEAP, axes, a, b, out, |a, b| truth(a == b)),
-        Binary::NotEqual => loops(par, CHEAP, axes, a, b, out, |a, b| truth(a != b)),
-        Binary::Greater => loops(par, CHEAP, axes, a, b, out, |a, b| truth(a > b)),
-        Binary::GreaterEqual => loops(par, CHEAP, axes, a, b, out, |a, b| truth(a >= b)),
-        Binary::Lesser => loops(par, CHEAP, axes, a, b, out, |a, b| truth(a < b)),
-        Binary::LesserEqual => loops(par, CHEAP, axes, a, b, out, |a, b| truth(a <= b)),
-    }
+    axes.check(b, out)?;
+    T::run(par, op, axes, a, b, out);
     Ok(())
 }
+
+fn truth<T: Number>(holds: bool) -> T {
+    if holds { T::ONE } else { T::ZERO }
+}
+
+/// `$then!(grain, function)` for the function that `$op` stands for.
+macro_rules! with_function {
+    ($op:expr, $then:ident) => {
+        match $op {
+            Binary::Add => $then!(CHEAP, |a, b| a.plus(b)),
+            Binary::Sub => $then!(CHEAP, |a, b| a.minus(b)),
+            Binary::Mul => $then!(CHEAP, |a, b| a.times(b)),
+            Binary::Div => $then!(CHEAP, |a, b| a.over(b)),
+            Binary::SubFrom => $then!(CHEAP, |a, b| b.minus(a)),
+            Binary::DivInto => $then!(CHEAP, |a, b| b.over(a)),
+            Binary::Maximum => $then!(CHEAP, |a, b| if a > b || a.is_nan() { a } else { b }),
+            Binary::Minimum => $then!(CHEAP, |a, b| if a < b || a.is_nan() { a } else { b }),
+            Binary::Power => $then!(COSTLY, |a, b| a.powf(b)),
+            Binary::PowerOf => $then!(COSTLY, |a, b| b.powf(a)),
+            Binary::Mod => $then!(COSTLY, |a, b| a.modulo(b)),
+            Binary::ModOf => $then!(COSTLY, |a, b| b.modulo(a)),
+            Binary::Hypot => $then!(COSTLY, |a, b| a.hypot(b)),
+            Binary::Equal => $then!(CHEAP, |a, b| truth(a == b)),
+            Binary::NotEqual => $then!(CHEAP, |a, b| truth(a != b)),
+            Binary::Greater => $then!(CHEAP, |a, b| truth(a > b)),
+            Binary::GreaterEqual => $then!(CHEAP, |a, b| truth(a >= b)),
+            Binary::Lesser => $then!(CHEAP, |a, b| truth(a < b)),
+            Binary::LesserEqual => $then!(CHEAP, |a, b| truth(a <= b)),
+            Binary::LogicalAnd => $then!(CHEAP, |a, b| truth(a != Self::ZERO && b != Self::ZERO)),
+            Binary::LogicalOr => $then!(CHEAP, |a, b| truth(a != Self::ZERO || b != Self::ZERO)),
+            Binary::LogicalXor => $then!(CHEAP, |a, b| truth((a != Self::ZERO) != (b != Self::ZERO))),
+        }
+    };
+}
+
+/// How a type's loops are compiled: with each function inlined for `f32` and `f64`, and one loop that calls the function
+/// for the others, whose sixteen copies of every loop would be far more code than they are worth.
+pub(crate) trait BinaryLoops: Number {
+    fn run(par: &dyn Par, op: Binary, axes: &Axes, a: Option<&[Self]>, b: &[Self], out: &mut [Self]);
+}
+
+macro_rules! inlined {
+    ($($t:ty),*) => { $(impl BinaryLoops for $t {
+        fn run(par: &dyn Par, op: Binary, axes: &Axes, a: Option<&[$t]>, b: &[$t], out: &mut [$t]) {
+            macro_rules! run {
+                ($grain:expr, $f:expr) => { loops::<$t>(par, $grain, axes, a, b, out, $f) };
+            }
+            with_function!(op, run);
+        }
+    })* };
+}
+
+macro_rules! called {
+    ($($t:ty),*) => { $(impl BinaryLoops for $t {
+        fn run(par: &dyn Par, op: Binary, axes: &Axes, a: Option<&[$t]>, b: &[$t], out: &mut [$t]) {
+            macro_rules! function {
+                ($grain:expr, $f:expr) => { { let f: fn($t, $t) -> $t = $f; f } };
+            }
+            let f = with_function!(op, function);
+            loops(par, COSTLY, axes, a, b, out, f);
+        }
+    })* };
+}
+
+inlined!(f32, f64);
+called!(f16, bf16, u8, i8, u16, i16, u32, i32, u64, i64);
 
 /// One axis of the result and how far each operand moves along it (0: repeated).
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +201,7 @@ struct Axis {
 
 /// The axes of the result with neighbours merged where both operands move through them evenly.
 #[derive(Debug)]
-struct Axes {
+pub(crate) struct Axes {
     axes: SmallVec<[Axis; 8]>,
     b_len: usize,
 }
@@ -139,6 +239,11 @@ impl Axes {
         Ok(Axes { axes, b_len: b_stride })
     }
 
+    fn check<T>(&self, b: &[T], out: &[T]) -> Result<(), Mismatch> {
+        Mismatch::check("binary", "length of b", b.len(), self.b_len)?;
+        Mismatch::check("binary", "length of out", out.len(), self.len())
+    }
+
     fn len(&self) -> usize {
         self.axes.iter().map(|axis| axis.len).product()
     }
@@ -155,7 +260,7 @@ impl Axes {
     }
 }
 
-fn loops<T: Float>(
+fn loops<T: Number>(
     par: &dyn Par,
     grain: usize,
     axes: &Axes,
@@ -181,7 +286,7 @@ fn loops<T: Float>(
             let out = &mut out[done..done + len];
             let a = a.map(|a| &a[a_start..a_start + (len - 1) * inner.a + 1]);
             let b = &b[b_start..b_start + (len - 1) * inner.b + 1];
-            T::dispatch(Compiled(|| row_loop(a, inner.a, b, inner.b, out, &f)));
+            <f32 as Dispatch>::dispatch(Compiled(|| row_loop(a, inner.a, b, inner.b, out, &f)));
             done += len;
         }
     });
@@ -189,7 +294,7 @@ fn loops<T: Float>(
 
 /// One row: the strides are 0 or 1, and `a` is left out where it is `out` itself.
 #[inline(always)]
-fn row_loop<T: Float>(a: Option<&[T]>, a_step: usize, b: &[T], b_step: usize, out: &mut [T], f: &impl Fn(T, T) -> T) {
+fn row_loop<T: Copy>(a: Option<&[T]>, a_step: usize, b: &[T], b_step: usize, out: &mut [T], f: &impl Fn(T, T) -> T) {
     match (a, a_step, b_step) {
         (None, _, 0) => {
             let b = b[0];

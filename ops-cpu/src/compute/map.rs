@@ -4,8 +4,9 @@
 
 use super::float::Float;
 use super::mismatch::Mismatch;
+use super::number::Number;
 use super::par::{Par, Parts, Split, each_part};
-use crate::arch::{Job, LANES, Lanes};
+use crate::arch::{Dispatch, Job, LANES, Lanes};
 
 /// Numbers a part for loops bound by memory.
 pub(crate) const CHEAP: usize = 32 * 1024;
@@ -120,7 +121,7 @@ impl<T: Copy, R, F: FnOnce() -> R> Job<T> for Compiled<F> {
 }
 
 /// `out[i] = f(x[i])`, for functions that have no operator of their own.
-pub fn map<T: Float, U: Float>(
+pub fn map<T: Number, U: Number>(
     par: &dyn Par,
     x: &[T],
     out: &mut [U],
@@ -131,7 +132,7 @@ pub fn map<T: Float, U: Float>(
     let parts = Parts::new(out, split, 1);
     each_part(par, split.parts(), &|i| {
         let (x, out) = (&x[split.range(i)], parts.take(i));
-        T::dispatch(Compiled(|| {
+        <f32 as Dispatch>::dispatch(Compiled(|| {
             for (out, &x) in out.iter_mut().zip(x) {
                 *out = f(x);
             }
@@ -141,12 +142,12 @@ pub fn map<T: Float, U: Float>(
 }
 
 /// `x[i] = f(x[i])`.
-pub fn map_in_place<T: Float>(par: &dyn Par, x: &mut [T], f: impl Fn(T) -> T + Sync) {
+pub fn map_in_place<T: Number>(par: &dyn Par, x: &mut [T], f: impl Fn(T) -> T + Sync) {
     let split = Split::new(x.len(), 64, COSTLY, 64);
     let parts = Parts::new(x, split, 1);
     each_part(par, split.parts(), &|i| {
         let x = parts.take(i);
-        T::dispatch(Compiled(|| {
+        <f32 as Dispatch>::dispatch(Compiled(|| {
             for x in x.iter_mut() {
                 *x = f(*x);
             }

@@ -3,7 +3,9 @@
 use super::float::Float;
 use super::map::Compiled;
 use super::mismatch::Mismatch;
+use super::number::Number;
 use super::par::{Par, Parts, Split, each_part};
+use crate::arch::Dispatch;
 use smallvec::SmallVec;
 
 /// How numbers are reduced to one.
@@ -21,13 +23,20 @@ pub enum Reduction {
     Min,
     /// Sum of squares; 0 of nothing.
     SumSquares,
+    /// Sum of sizes; 0 of nothing.
+    SumSizes,
+    /// Sum without NaNs.
+    NanSum,
+    /// Product without NaNs.
+    NanProduct,
 }
 
 /// Reduces `x` of `shape` over `axes` (any order, none for a copy) into `out`, whose elements are those of the axes that
 /// remain, in order.
 ///
 /// Errors: an axis that does not exist, or slices of other lengths than the shape says.
-pub fn reduce<T: Float>(
+#[expect(private_bounds, reason = "sealed: the loops are compiled for the element types")]
+pub fn reduce<T: ReduceLoops>(
     par: &dyn Par,
     reduction: Reduction,
     x: &[T],
@@ -43,24 +52,67 @@ pub fn reduce<T: Float>(
     Mismatch::check("reduce", "length of x", x.len(), shape.iter().product())?;
     let plan = Plan::new(shape, axes);
     Mismatch::check("reduce", "length of out", out.len(), plan.kept.iter().map(|axis| axis.len).product())?;
-    let join = |a: T, b: T| a + b;
-    match reduction {
-        Reduction::Sum => plan.run(par, x, out, T::ZERO, |x| x, join),
-        Reduction::Mean => {
-            plan.run(par, x, out, T::ZERO, |x| x, join);
-            let count: usize = plan.reduced.iter().map(|axis| axis.len).product();
-            let count = T::from_f64(count as f64);
-            for out in out.iter_mut() {
-                *out = *out / count;
-            }
+    T::run(&plan, par, reduction, x, out);
+    if reduction == Reduction::Mean {
+        let count: usize = plan.reduced.iter().map(|axis| axis.len).product();
+        let count = T::from_f64(count as f64);
+        for out in out.iter_mut() {
+            *out = out.over(count);
         }
-        Reduction::SumSquares => plan.run(par, x, out, T::ZERO, |x| x * x, join),
-        Reduction::Product => plan.run(par, x, out, T::ONE, |x| x, |a, b| a * b),
-        Reduction::Max => plan.run(par, x, out, -T::INFINITY, |x| x, |a, b| if b > a || b.is_nan() { b } else { a }),
-        Reduction::Min => plan.run(par, x, out, T::INFINITY, |x| x, |a, b| if b < a || b.is_nan() { b } else { a }),
     }
     Ok(())
 }
+
+/// `$then!(start, take, join)` for a reduction: each number is taken, and joined to those before it.
+macro_rules! with_reduction {
+    ($reduction:expr, $then:ident) => {
+        match $reduction {
+            Reduction::Sum | Reduction::Mean => $then!(Self::ZERO, |x| x, |a, b| a.plus(b)),
+            Reduction::SumSquares => $then!(Self::ZERO, |x| x.times(x), |a, b| a.plus(b)),
+            Reduction::SumSizes => {
+                $then!(Self::ZERO, |x| if x < Self::ZERO { Self::ZERO.minus(x) } else { x }, |a, b| a.plus(b))
+            }
+            Reduction::NanSum => $then!(Self::ZERO, |x| if x.is_nan() { Self::ZERO } else { x }, |a, b| a.plus(b)),
+            Reduction::Product => $then!(Self::ONE, |x| x, |a, b| a.times(b)),
+            Reduction::NanProduct => $then!(Self::ONE, |x| if x.is_nan() { Self::ONE } else { x }, |a, b| a.times(b)),
+            Reduction::Max => $then!(Self::LEAST, |x| x, |a, b| if b > a || b.is_nan() { b } else { a }),
+            Reduction::Min => $then!(Self::GREATEST, |x| x, |a, b| if b < a || b.is_nan() { b } else { a }),
+        }
+    };
+}
+
+/// How a type's loops are compiled: with each function inlined for `f32` and `f64`, and one set of loops that call the
+/// functions for the integers.
+pub(crate) trait ReduceLoops: Number {
+    fn run(plan: &Plan, par: &dyn Par, reduction: Reduction, x: &[Self], out: &mut [Self]);
+}
+
+macro_rules! inlined {
+    ($($t:ty),*) => { $(impl ReduceLoops for $t {
+        fn run(plan: &Plan, par: &dyn Par, reduction: Reduction, x: &[$t], out: &mut [$t]) {
+            macro_rules! run {
+                ($start:expr, $take:expr, $join:expr) => { plan.run::<$t>(par, x, out, $start, $take, $join) };
+            }
+            with_reduction!(reduction, run);
+        }
+    })* };
+}
+
+macro_rules! called {
+    ($($t:ty),*) => { $(impl ReduceLoops for $t {
+        fn run(plan: &Plan, par: &dyn Par, reduction: Reduction, x: &[$t], out: &mut [$t]) {
+            type Functions = ($t, fn($t) -> $t, fn($t, $t) -> $t);
+            macro_rules! functions {
+                ($start:expr, $take:expr, $join:expr) => { { let f: Functions = ($start, $take, $join); f } };
+            }
+            let (start, take, join) = with_reduction!(reduction, functions);
+            plan.run(par, x, out, start, take, join);
+        }
+    })* };
+}
+
+inlined!(f32, f64);
+called!(u8, i8, u16, i16, u32, i32, u64, i64);
 
 #[derive(Clone, Copy, Debug)]
 struct Axis {
@@ -70,7 +122,7 @@ struct Axis {
 
 /// The axes of the input, neighbours of one kind merged.
 #[derive(Debug)]
-struct Plan {
+pub(crate) struct Plan {
     kept: SmallVec<[Axis; 8]>,
     reduced: SmallVec<[Axis; 8]>,
 }
@@ -109,7 +161,7 @@ impl Plan {
         plan
     }
 
-    fn run<T: Float>(
+    fn run<T: Number>(
         &self,
         par: &dyn Par,
         x: &[T],
@@ -144,7 +196,7 @@ impl Plan {
     }
 
     /// The innermost axis is kept: rows are joined elementwise.
-    fn columns<T: Float>(
+    fn columns<T: Number>(
         &self,
         par: &dyn Par,
         x: &[T],
@@ -164,7 +216,7 @@ impl Plan {
                 let len = (columns.len - column).min(out.len() - done);
                 let base = offset(kept, row) + column;
                 let out = &mut out[done..done + len];
-                T::dispatch(Compiled(|| {
+                <f32 as Dispatch>::dispatch(Compiled(|| {
                     out.fill(start);
                     for index in 0..reduced_len {
                         let at = base + offset(&self.reduced, index);
@@ -180,7 +232,7 @@ impl Plan {
 }
 
 /// Everything to one number: blocks in parallel, then the blocks in order.
-fn whole<T: Float>(
+fn whole<T: Number>(
     par: &dyn Par,
     x: &[T],
     start: T,
@@ -198,8 +250,8 @@ fn whole<T: Float>(
 }
 
 /// A contiguous row: 32 running results in blocks, so that the processor can add vectors.
-fn row<T: Float>(x: &[T], start: T, take: &impl Fn(T) -> T, join: &impl Fn(T, T) -> T) -> T {
-    T::dispatch(Compiled(|| {
+fn row<T: Number>(x: &[T], start: T, take: &impl Fn(T) -> T, join: &impl Fn(T, T) -> T) -> T {
+    <f32 as Dispatch>::dispatch(Compiled(|| {
         let mut total = start;
         for block in x.chunks(BLOCK) {
             let mut lanes = [start; 32];

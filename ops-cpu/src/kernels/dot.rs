@@ -35,7 +35,7 @@ impl Product {
 }
 
 /// A matrix of `rows` and `columns` whose transpose is what lies in memory, if `transposed`.
-fn stored<T>(data: &[T], rows: usize, columns: usize, transposed: bool) -> Result<Matrix<'_, T>, Mismatch> {
+pub(super) fn stored<T>(data: &[T], rows: usize, columns: usize, transposed: bool) -> Result<Matrix<'_, T>, Mismatch> {
     if transposed { Ok(Matrix::new(data, columns, rows)?.t()) } else { Matrix::new(data, rows, columns) }
 }
 

@@ -1,17 +1,18 @@
-//! Tensors filled with zeroes or ones.
+//! Tensors filled with one number.
 
-use super::cast::CastTo;
+use crate::compute::Number;
 use varflow_ops::{Element, Kernel, KernelCall, KernelCtx, Result};
 
 pub(super) fn zeros<T: Element>(_: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
     Ok(filled(T::zeroed()))
 }
 
-pub(super) fn ones<T: Element>(_: &KernelCall<'_>) -> Result<Box<dyn Kernel>>
-where
-    u8: CastTo<T>,
-{
-    Ok(filled::<T>(1_u8.cast_to()))
+pub(super) fn ones<T: Element + Number>(_: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
+    Ok(filled(T::ONE))
+}
+
+pub(super) fn full<T: Element + Number>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
+    Ok(filled(T::from_f64(call.params.float("value"))))
 }
 
 fn filled<T: Element>(value: T) -> Box<dyn Kernel> {

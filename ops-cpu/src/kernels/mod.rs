@@ -1,14 +1,15 @@
 //! The kernels: one file each operator or family, named as in `varflow_ops::defs`, and one line each in [`KERNELS`].
 
-use crate::compute::{Reduction, Unary};
-use broadcast::Arithmetic;
+use crate::compute::{Binary, Function, Reduction};
 use dtype::{Make, by_float};
-use varflow_ops::{DType, DeviceKind, Error, Provider};
+use varflow_ops::{DType, DeviceKind, Error, KernelCall, Provider};
 
 mod activation;
 mod add_n;
+mod batch_dot;
 mod broadcast;
 mod cast;
+mod clip;
 mod columns;
 mod concat;
 mod convolution;
@@ -17,12 +18,15 @@ mod dropout;
 mod dtype;
 mod fill;
 mod fully_connected;
+mod function;
 mod labels;
 mod local;
+mod norm;
 mod pair;
 mod par;
 mod pooling;
 mod random;
+mod range;
 mod reduce;
 mod repeat;
 mod repeated;
@@ -47,22 +51,22 @@ macro_rules! floats {
     };
 }
 
-/// A kernel that is generic over [`varflow_ops::Element`].
-macro_rules! elements {
-    ($file:ident::$make:ident) => {
+/// A kernel that is generic over element types, and perhaps one of a family.
+macro_rules! numbers {
+    ($file:ident::$make:ident $(, $of:expr)?) => {
         |call| match dtype::working_dtype(call)? {
-            DType::F32 => $file::$make::<f32>(call),
-            DType::F64 => $file::$make::<f64>(call),
-            DType::F16 => $file::$make::<half::f16>(call),
-            DType::BF16 => $file::$make::<half::bf16>(call),
-            DType::U8 => $file::$make::<u8>(call),
-            DType::I8 => $file::$make::<i8>(call),
-            DType::U16 => $file::$make::<u16>(call),
-            DType::I16 => $file::$make::<i16>(call),
-            DType::U32 => $file::$make::<u32>(call),
-            DType::I32 => $file::$make::<i32>(call),
-            DType::U64 => $file::$make::<u64>(call),
-            DType::I64 => $file::$make::<i64>(call),
+            DType::F32 => $file::$make::<f32>(call $(, $of)?),
+            DType::F64 => $file::$make::<f64>(call $(, $of)?),
+            DType::F16 => $file::$make::<half::f16>(call $(, $of)?),
+            DType::BF16 => $file::$make::<half::bf16>(call $(, $of)?),
+            DType::U8 => $file::$make::<u8>(call $(, $of)?),
+            DType::I8 => $file::$make::<i8>(call $(, $of)?),
+            DType::U16 => $file::$make::<u16>(call $(, $of)?),
+            DType::I16 => $file::$make::<i16>(call $(, $of)?),
+            DType::U32 => $file::$make::<u32>(call $(, $of)?),
+            DType::I32 => $file::$make::<i32>(call $(, $of)?),
+            DType::U64 => $file::$make::<u64>(call $(, $of)?),
+            DType::I64 => $file::$make::<i64>(call $(, $of)?),
             DType::Bool => Err(Error::DType("data holds bool, wanted numbers".to_string())),
         }
     };
@@ -77,13 +81,13 @@ const KERNELS: &[(&str, Make)] = &[
     ("_backward_Convolution", floats!(convolution::backward)),
     ("Dropout", floats!(dropout::forward)),
     ("_backward_Dropout", floats!(dropout::backward)),
-    ("Flatten", elements!(reshape::copy)),
+    ("Flatten", numbers!(reshape::copy)),
     ("FullyConnected", floats!(fully_connected::forward)),
     ("_backward_FullyConnected", floats!(fully_connected::backward)),
     ("Pooling", floats!(pooling::forward)),
     ("_backward_Pooling", floats!(pooling::backward)),
-    ("Reshape", elements!(reshape::copy)),
-    ("_backward_reshape", elements!(reshape::copy)),
+    ("Reshape", numbers!(reshape::copy)),
+    ("_backward_reshape", numbers!(reshape::copy)),
     ("sgd_mom_update", floats!(sgd::momentum_update)),
     ("sgd_update", floats!(sgd::update)),
     ("softmax", floats!(softmax::forward)),
@@ -92,43 +96,114 @@ const KERNELS: &[(&str, Make)] = &[
     ("_backward_log_softmax", floats!(softmax::log_backward)),
     ("SoftmaxOutput", floats!(softmax_output::forward)),
     ("_backward_SoftmaxOutput", floats!(softmax_output::backward)),
-    ("_grad_add", floats!(broadcast::forward, Arithmetic::Add)),
-    ("_copy", elements!(reshape::copy)),
-    ("BlockGrad", elements!(reshape::copy)),
-    ("_backward_abs", floats!(unary::backward, Unary::Abs)),
-    ("_backward_broadcast_add", floats!(broadcast::backward, Arithmetic::Add)),
-    ("_backward_broadcast_div", floats!(broadcast::backward, Arithmetic::Div)),
-    ("_backward_broadcast_mul", floats!(broadcast::backward, Arithmetic::Mul)),
-    ("_backward_broadcast_sub", floats!(broadcast::backward, Arithmetic::Sub)),
-    ("_backward_cast", elements!(cast::forward)),
+    ("_grad_add", numbers!(broadcast::forward, Binary::Add)),
+    ("_copy", numbers!(reshape::copy)),
+    ("BlockGrad", numbers!(reshape::copy)),
+    ("_backward_broadcast_add", floats!(broadcast::backward, Binary::Add)),
+    ("_backward_broadcast_div", floats!(broadcast::backward, Binary::Div)),
+    ("_backward_broadcast_mul", floats!(broadcast::backward, Binary::Mul)),
+    ("_backward_broadcast_sub", floats!(broadcast::backward, Binary::Sub)),
+    ("_backward_cast", numbers!(cast::forward)),
     ("_backward_dot", floats!(dot::backward)),
     ("_backward_maximum_scalar", floats!(scalar::maximum_backward)),
     ("_backward_mean", floats!(reduce::mean_backward)),
     ("_backward_minimum_scalar", floats!(scalar::minimum_backward)),
     ("_backward_power_scalar", floats!(scalar::power_backward)),
     ("_backward_rdiv_scalar", floats!(scalar::div_into_backward)),
-    ("_backward_sqrt", floats!(unary::backward, Unary::Sqrt)),
-    ("_backward_square", floats!(unary::backward, Unary::Square)),
     ("_backward_sum", floats!(reduce::sum_backward)),
-    ("_div_scalar", floats!(scalar::div)),
-    ("_maximum_scalar", floats!(scalar::maximum)),
-    ("_minimum_scalar", floats!(scalar::minimum)),
-    ("_minus_scalar", floats!(scalar::minus)),
-    ("_mul_scalar", floats!(scalar::mul)),
-    ("_ones", elements!(fill::ones)),
-    ("_plus_scalar", floats!(scalar::plus)),
-    ("_power_scalar", floats!(scalar::power)),
+    ("_ones", numbers!(fill::ones)),
     ("_random_normal", floats!(random::normal)),
     ("_random_uniform", floats!(random::uniform)),
-    ("_rdiv_scalar", floats!(scalar::div_into)),
-    ("_rminus_scalar", floats!(scalar::minus_from)),
-    ("_zeros", elements!(fill::zeros)),
-    ("Cast", elements!(cast::forward)),
-    ("abs", floats!(unary::forward, Unary::Abs)),
-    ("broadcast_add", floats!(broadcast::forward, Arithmetic::Add)),
-    ("broadcast_div", floats!(broadcast::forward, Arithmetic::Div)),
-    ("broadcast_mul", floats!(broadcast::forward, Arithmetic::Mul)),
-    ("broadcast_sub", floats!(broadcast::forward, Arithmetic::Sub)),
+    ("_zeros", numbers!(fill::zeros)),
+    ("_plus_scalar", numbers!(scalar::forward, Binary::Add)),
+    ("_minus_scalar", numbers!(scalar::forward, Binary::Sub)),
+    ("_rminus_scalar", numbers!(scalar::forward, Binary::SubFrom)),
+    ("_mul_scalar", numbers!(scalar::forward, Binary::Mul)),
+    ("_div_scalar", numbers!(scalar::forward, Binary::Div)),
+    ("_rdiv_scalar", numbers!(scalar::forward, Binary::DivInto)),
+    ("_mod_scalar", numbers!(scalar::forward, Binary::Mod)),
+    ("_rmod_scalar", numbers!(scalar::forward, Binary::ModOf)),
+    ("_maximum_scalar", numbers!(scalar::forward, Binary::Maximum)),
+    ("_minimum_scalar", numbers!(scalar::forward, Binary::Minimum)),
+    ("_power_scalar", numbers!(scalar::forward, Binary::Power)),
+    ("_rpower_scalar", numbers!(scalar::forward, Binary::PowerOf)),
+    ("_hypot_scalar", numbers!(scalar::forward, Binary::Hypot)),
+    ("_equal_scalar", numbers!(scalar::forward, Binary::Equal)),
+    ("_not_equal_scalar", numbers!(scalar::forward, Binary::NotEqual)),
+    ("_greater_scalar", numbers!(scalar::forward, Binary::Greater)),
+    ("_greater_equal_scalar", numbers!(scalar::forward, Binary::GreaterEqual)),
+    ("_lesser_scalar", numbers!(scalar::forward, Binary::Lesser)),
+    ("_lesser_equal_scalar", numbers!(scalar::forward, Binary::LesserEqual)),
+    ("_logical_and_scalar", numbers!(scalar::forward, Binary::LogicalAnd)),
+    ("_logical_or_scalar", numbers!(scalar::forward, Binary::LogicalOr)),
+    ("_logical_xor_scalar", numbers!(scalar::forward, Binary::LogicalXor)),
+    ("_mod", numbers!(broadcast::forward, Binary::Mod)),
+    ("broadcast_mod", numbers!(broadcast::forward, Binary::Mod)),
+    ("_power", numbers!(broadcast::forward, Binary::Power)),
+    ("broadcast_power", numbers!(broadcast::forward, Binary::Power)),
+    ("_maximum", numbers!(broadcast::forward, Binary::Maximum)),
+    ("broadcast_maximum", numbers!(broadcast::forward, Binary::Maximum)),
+    ("_minimum", numbers!(broadcast::forward, Binary::Minimum)),
+    ("broadcast_minimum", numbers!(broadcast::forward, Binary::Minimum)),
+    ("_hypot", numbers!(broadcast::forward, Binary::Hypot)),
+    ("broadcast_hypot", numbers!(broadcast::forward, Binary::Hypot)),
+    ("_equal", numbers!(broadcast::forward, Binary::Equal)),
+    ("broadcast_equal", numbers!(broadcast::forward, Binary::Equal)),
+    ("_not_equal", numbers!(broadcast::forward, Binary::NotEqual)),
+    ("broadcast_not_equal", numbers!(broadcast::forward, Binary::NotEqual)),
+    ("_greater", numbers!(broadcast::forward, Binary::Greater)),
+    ("broadcast_greater", numbers!(broadcast::forward, Binary::Greater)),
+    ("_greater_equal", numbers!(broadcast::forward, Binary::GreaterEqual)),
+    ("broadcast_greater_equal", numbers!(broadcast::forward, Binary::GreaterEqual)),
+    ("_lesser", numbers!(broadcast::forward, Binary::Lesser)),
+    ("broadcast_lesser", numbers!(broadcast::forward, Binary::Lesser)),
+    ("_lesser_equal", numbers!(broadcast::forward, Binary::LesserEqual)),
+    ("broadcast_lesser_equal", numbers!(broadcast::forward, Binary::LesserEqual)),
+    ("_logical_and", numbers!(broadcast::forward, Binary::LogicalAnd)),
+    ("broadcast_logical_and", numbers!(broadcast::forward, Binary::LogicalAnd)),
+    ("_logical_or", numbers!(broadcast::forward, Binary::LogicalOr)),
+    ("broadcast_logical_or", numbers!(broadcast::forward, Binary::LogicalOr)),
+    ("_logical_xor", numbers!(broadcast::forward, Binary::LogicalXor)),
+    ("broadcast_logical_xor", numbers!(broadcast::forward, Binary::LogicalXor)),
+    ("_backward_broadcast_mod", floats!(broadcast::backward, Binary::Mod)),
+    ("_backward_broadcast_power", floats!(broadcast::backward, Binary::Power)),
+    ("_backward_broadcast_maximum", floats!(broadcast::backward, Binary::Maximum)),
+    ("_backward_broadcast_minimum", floats!(broadcast::backward, Binary::Minimum)),
+    ("_backward_broadcast_hypot", floats!(broadcast::backward, Binary::Hypot)),
+    ("_backward_rmod_scalar", floats!(scalar::mod_of_backward)),
+    ("_backward_rpower_scalar", floats!(scalar::power_of_backward)),
+    ("_backward_hypot_scalar", floats!(scalar::hypot_backward)),
+    ("sum", |call| reduce::any(call, Reduction::Sum)),
+    ("mean", |call| reduce::any(call, Reduction::Mean)),
+    ("prod", |call| reduce::any(call, Reduction::Product)),
+    ("max", |call| reduce::any(call, Reduction::Max)),
+    ("min", |call| reduce::any(call, Reduction::Min)),
+    ("nansum", |call| reduce::any(call, Reduction::NanSum)),
+    ("nanprod", |call| reduce::any(call, Reduction::NanProduct)),
+    ("norm", floats!(norm::forward)),
+    ("_backward_prod", floats!(reduce::product_backward)),
+    ("_backward_max", floats!(reduce::extreme_backward)),
+    ("_backward_min", floats!(reduce::extreme_backward)),
+    ("_backward_nansum", floats!(reduce::nan_sum_backward)),
+    ("_backward_nanprod", floats!(reduce::nan_product_backward)),
+    ("_backward_norm", floats!(norm::backward)),
+    ("clip", numbers!(clip::forward)),
+    ("_backward_clip", floats!(clip::backward)),
+    ("amp_cast", numbers!(cast::forward)),
+    ("batch_dot", floats!(batch_dot::forward)),
+    ("_linalg_gemm2", floats!(batch_dot::forward)),
+    ("_linalg_gemm", floats!(batch_dot::forward)),
+    ("_full", numbers!(fill::full)),
+    ("_zeros_without_dtype", numbers!(fill::zeros)),
+    ("_arange", numbers!(range::arange)),
+    ("_linspace", numbers!(range::linspace)),
+    ("_eye", numbers!(range::eye)),
+    ("_identity_with_attr_like_rhs", numbers!(reshape::copy)),
+    ("Cast", numbers!(cast::forward)),
+    ("broadcast_add", numbers!(broadcast::forward, Binary::Add)),
+    ("broadcast_div", numbers!(broadcast::forward, Binary::Div)),
+    ("broadcast_mul", numbers!(broadcast::forward, Binary::Mul)),
+    ("broadcast_sub", numbers!(broadcast::forward, Binary::Sub)),
     ("dot", floats!(dot::forward)),
     ("elemwise_add", floats!(broadcast::forward, Arithmetic::Add)),
     ("elemwise_div", floats!(broadcast::forward, Arithmetic::Div)),
@@ -182,11 +257,29 @@ const KERNELS: &[(&str, Make)] = &[
     ("size_array", shape_of::size),
     ("UpSampling", floats!(upsampling::forward)),
     ("_backward_UpSampling", floats!(upsampling::backward)),
+    ("elemwise_add", numbers!(broadcast::forward, Binary::Add)),
+    ("elemwise_div", numbers!(broadcast::forward, Binary::Div)),
+    ("elemwise_mul", numbers!(broadcast::forward, Binary::Mul)),
+    ("elemwise_sub", numbers!(broadcast::forward, Binary::Sub)),
+    ("ones_like", numbers!(fill::ones)),
+    ("transpose", numbers!(transpose::forward)),
+    ("zeros_like", numbers!(fill::zeros)),
 ];
 
 /// CPU kernels of all built-in operators, and the reduction `local`.
 #[must_use]
 pub fn provider() -> Provider {
     let provider = Provider::new("cpu").reduction(local::Local);
-    KERNELS.iter().fold(provider, |provider, (op, make)| provider.kernel(op, DeviceKind::Cpu, *make))
+    let provider = KERNELS.iter().fold(provider, |provider, (op, make)| provider.kernel(op, DeviceKind::Cpu, *make));
+    Function::all().fold(provider, |provider, of| {
+        let provider = provider.kernel(of.name, DeviceKind::Cpu, move |call| numbers!(function::forward, of)(call));
+        if !of.has_derivative() {
+            return provider;
+        }
+        let backward = move |call: &KernelCall<'_>| match dtype::working_dtype(call)? {
+            DType::F64 => function::backward::<f64>(call, of),
+            _ => function::backward::<f32>(call, of),
+        };
+        provider.kernel(&format!("_backward_{}", of.name), DeviceKind::Cpu, backward)
+    })
 }

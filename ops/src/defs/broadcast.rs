@@ -3,71 +3,116 @@
 use super::elementwise::NO_PARAMS;
 use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
 
-/// Which arithmetic.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Broadcast {
-    /// `lhs + rhs`.
-    Add,
-    /// `lhs - rhs`.
-    Sub,
-    /// `lhs · rhs`.
-    Mul,
-    /// `lhs / rhs`.
-    Div,
+/// A function of two tensors whose shapes broadcast.
+pub(super) struct Broadcast {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    doc: &'static str,
+    /// `None`: the function is constant but for steps.
+    backward: Option<&'static Backward>,
+}
+
+/// Gradients of a [`Broadcast`] by both operands.
+#[derive(Clone, Copy)]
+pub(super) struct Backward {
+    name: &'static str,
+    doc: &'static str,
+    /// Sums and differences have gradients that do not depend on the operands.
+    needs_operands: bool,
+}
+
+macro_rules! broadcast {
+    ($name:literal, $aliases:expr, $formula:literal, $backward:expr) => {
+        Broadcast {
+            name: $name,
+            aliases: $aliases,
+            doc: concat!(
+                "output = ",
+                $formula,
+                "; axes are matched from the last, and one of length 1 or missing is repeated."
+            ),
+            backward: $backward,
+        }
+    };
+}
+
+macro_rules! backward {
+    ($name:literal, $formula:literal, $needs_operands:literal) => {
+        Backward {
+            name: $name,
+            doc: concat!($formula, ", each summed over the axes along which it was repeated."),
+            needs_operands: $needs_operands,
+        }
+    };
 }
 
 /// All of them.
-pub(super) const ALL: [Broadcast; 4] = [Broadcast::Add, Broadcast::Sub, Broadcast::Mul, Broadcast::Div];
+pub(super) const ALL: [Broadcast; 18] = [
+    broadcast!("broadcast_add", &["broadcast_plus"], "lhs + rhs", Some(&BACKWARD[0])),
+    broadcast!("broadcast_sub", &["broadcast_minus"], "lhs - rhs", Some(&BACKWARD[1])),
+    broadcast!("broadcast_mul", &[], "lhs · rhs", Some(&BACKWARD[2])),
+    broadcast!("broadcast_div", &[], "lhs / rhs", Some(&BACKWARD[3])),
+    broadcast!(
+        "broadcast_mod",
+        &[],
+        "remainder of lhs / rhs with the sign of rhs, 0 where rhs is 0",
+        Some(&BACKWARD[4])
+    ),
+    broadcast!("broadcast_power", &[], "lhs^rhs", Some(&BACKWARD[5])),
+    broadcast!("broadcast_maximum", &[], "max(lhs, rhs)", Some(&BACKWARD[6])),
+    broadcast!("broadcast_minimum", &[], "min(lhs, rhs)", Some(&BACKWARD[7])),
+    broadcast!("broadcast_hypot", &[], "√(lhs² + rhs²)", Some(&BACKWARD[8])),
+    broadcast!("broadcast_equal", &[], "1 where lhs = rhs, else 0", None),
+    broadcast!("broadcast_not_equal", &[], "1 where lhs ≠ rhs, else 0", None),
+    broadcast!("broadcast_greater", &[], "1 where lhs > rhs, else 0", None),
+    broadcast!("broadcast_greater_equal", &[], "1 where lhs ≥ rhs, else 0", None),
+    broadcast!("broadcast_lesser", &[], "1 where lhs < rhs, else 0", None),
+    broadcast!("broadcast_lesser_equal", &[], "1 where lhs ≤ rhs, else 0", None),
+    broadcast!("broadcast_logical_and", &[], "1 where neither is 0, else 0", None),
+    broadcast!("broadcast_logical_or", &[], "1 where either is not 0, else 0", None),
+    broadcast!("broadcast_logical_xor", &[], "1 where just one is not 0, else 0", None),
+];
 
-impl Broadcast {
-    fn backward(self) -> &'static str {
-        match self {
-            Broadcast::Add => "_backward_broadcast_add",
-            Broadcast::Sub => "_backward_broadcast_sub",
-            Broadcast::Mul => "_backward_broadcast_mul",
-            Broadcast::Div => "_backward_broadcast_div",
-        }
-    }
-
-    /// Sums and differences have gradients that do not depend on the operands.
-    fn needs_operands(self) -> bool {
-        matches!(self, Broadcast::Mul | Broadcast::Div)
-    }
-}
+/// The backward operators.
+pub(super) static BACKWARD: [Backward; 9] = [
+    backward!("_backward_broadcast_add", "d_lhs = out_grad, d_rhs = out_grad", false),
+    backward!("_backward_broadcast_sub", "d_lhs = out_grad, d_rhs = -out_grad", false),
+    backward!("_backward_broadcast_mul", "d_lhs = out_grad · rhs, d_rhs = out_grad · lhs", true),
+    backward!("_backward_broadcast_div", "d_lhs = out_grad / rhs, d_rhs = -out_grad · lhs / rhs²", true),
+    backward!("_backward_broadcast_mod", "d_lhs = out_grad, d_rhs = -out_grad · ⌊lhs / rhs⌋", true),
+    backward!(
+        "_backward_broadcast_power",
+        "d_lhs = out_grad · rhs · lhs^(rhs - 1), d_rhs = out_grad · lhs^rhs · ln lhs",
+        true
+    ),
+    backward!(
+        "_backward_broadcast_maximum",
+        "d_lhs = out_grad where lhs ≥ rhs, d_rhs = out_grad where lhs < rhs",
+        true
+    ),
+    backward!(
+        "_backward_broadcast_minimum",
+        "d_lhs = out_grad where lhs ≤ rhs, d_rhs = out_grad where lhs > rhs",
+        true
+    ),
+    backward!(
+        "_backward_broadcast_hypot",
+        "d_lhs = out_grad · lhs / √(lhs² + rhs²), d_rhs = out_grad · rhs / √(lhs² + rhs²)",
+        true
+    ),
+];
 
 impl Operator for Broadcast {
     fn name(&self) -> &str {
-        match self {
-            Broadcast::Add => "broadcast_add",
-            Broadcast::Sub => "broadcast_sub",
-            Broadcast::Mul => "broadcast_mul",
-            Broadcast::Div => "broadcast_div",
-        }
+        self.name
     }
 
     fn aliases(&self) -> &[&str] {
-        match self {
-            Broadcast::Add => &["broadcast_plus"],
-            Broadcast::Sub => &["broadcast_minus"],
-            Broadcast::Mul | Broadcast::Div => &[],
-        }
+        self.aliases
     }
 
     fn doc(&self) -> &str {
-        match self {
-            Broadcast::Add => {
-                "output = lhs + rhs; axes are matched from the last, and one of length 1 or missing is repeated."
-            }
-            Broadcast::Sub => {
-                "output = lhs - rhs; axes are matched from the last, and one of length 1 or missing is repeated."
-            }
-            Broadcast::Mul => {
-                "output = lhs · rhs; axes are matched from the last, and one of length 1 or missing is repeated."
-            }
-            Broadcast::Div => {
-                "output = lhs / rhs; axes are matched from the last, and one of length 1 or missing is repeated."
-            }
-        }
+        self.doc
     }
 
     fn schema(&self) -> &Schema {
@@ -88,11 +133,12 @@ impl Operator for Broadcast {
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
+        let Some(backward) = self.backward else { return Ok(vec![None; 2]) };
         let mut inputs = vec![grad.out_grad(0)?];
-        if self.needs_operands() {
+        if backward.needs_operands {
             inputs.extend(grad.inputs);
         }
-        grad.backward(Broadcast::backward(*self), &inputs, 2)
+        grad.backward(backward.name, &inputs, 2)
     }
 }
 
@@ -117,30 +163,13 @@ fn broadcast_shape(lhs: &PartialShape, rhs: &PartialShape) -> Result<PartialShap
     Ok(PartialShape::new(out))
 }
 
-/// Gradients of a [`Broadcast`] by both operands.
-pub(super) struct Backward(pub(super) Broadcast);
-
 impl Operator for Backward {
     fn name(&self) -> &str {
-        self.0.backward()
+        self.name
     }
 
     fn doc(&self) -> &str {
-        match self.0 {
-            Broadcast::Add => {
-                "d_lhs = out_grad, d_rhs = out_grad, each summed over the axes along which it was repeated."
-            }
-            Broadcast::Sub => {
-                "d_lhs = out_grad, d_rhs = -out_grad, each summed over the axes along which it was repeated."
-            }
-            Broadcast::Mul => {
-                "d_lhs = out_grad · rhs, d_rhs = out_grad · lhs, each summed over the axes along which it was repeated."
-            }
-            Broadcast::Div => {
-                "d_lhs = out_grad / rhs, d_rhs = -out_grad · lhs / rhs², each summed over the axes along which it was \
-                 repeated."
-            }
-        }
+        self.doc
     }
 
     fn schema(&self) -> &Schema {
@@ -148,7 +177,7 @@ impl Operator for Backward {
     }
 
     fn inputs(&self, _: &Params) -> Vec<String> {
-        let names: &[&str] = if self.0.needs_operands() { &["out_grad", "lhs", "rhs"] } else { &["out_grad"] };
+        let names: &[&str] = if self.needs_operands { &["out_grad", "lhs", "rhs"] } else { &["out_grad"] };
         names.iter().map(ToString::to_string).collect()
     }
 
@@ -157,7 +186,7 @@ impl Operator for Backward {
     }
 
     fn infer_shape(&self, _: &Params, s: &mut Shapes) -> Result<()> {
-        if self.0.needs_operands() {
+        if self.needs_operands {
             s.same(&[1], &[0])?;
             s.same(&[2], &[1])?;
         }

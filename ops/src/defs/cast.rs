@@ -6,15 +6,23 @@ use std::sync::LazyLock;
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new().dtype("dtype", None, "The dtype of the output."));
 
 /// `output = data`, in another dtype.
-pub(super) struct Cast;
+pub(super) struct Cast {
+    /// The operator's name: `amp_cast` is what conversions to mixed precision insert.
+    pub(super) name: &'static str,
+    /// Other names.
+    pub(super) aliases: &'static [&'static str],
+}
+
+/// The operators of this file that have a name in symbols.
+pub(super) const ALL: [Cast; 2] = [Cast { name: "Cast", aliases: &["cast"] }, Cast { name: "amp_cast", aliases: &[] }];
 
 impl Operator for Cast {
     fn name(&self) -> &str {
-        "Cast"
+        self.name
     }
 
     fn aliases(&self) -> &[&str] {
-        &["cast"]
+        self.aliases
     }
 
     fn doc(&self) -> &str {

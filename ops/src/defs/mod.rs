@@ -6,10 +6,12 @@ use crate::{Attrs, Error, Result};
 
 mod activation;
 mod add_n;
+mod batch_dot;
 mod broadcast;
 mod broadcast_to;
 mod cast;
 mod concat;
+mod clip;
 mod convolution;
 mod crop;
 mod depth_space;
@@ -27,6 +29,7 @@ mod like;
 mod pad;
 mod pooling;
 mod random;
+mod range;
 mod reduce;
 mod repeat;
 mod reshape;
@@ -50,6 +53,7 @@ pub use crop::crop_origin;
 pub use dims::{around_axis, axis_of};
 pub use pad::pad_widths;
 pub use pooling::{counts_padding, pooling_window};
+pub use range::{arange_numbers, linspace_numbers};
 pub use reduce::reduced_axes;
 pub use repeat::{repeat_axis, tile_reps};
 pub use reverse::reversed_axes;
@@ -69,7 +73,6 @@ pub fn provider() -> Provider {
         .operator(activation::ACTIVATION)
         .operator(activation::BACKWARD)
         .operator(add_n::AddN)
-        .operator(cast::Cast)
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)
@@ -84,10 +87,6 @@ pub fn provider() -> Provider {
         .operator(pooling::Backward)
         .operator(random::Random::Uniform)
         .operator(random::Random::Normal)
-        .operator(reduce::Reduce { mean: false })
-        .operator(reduce::Reduce { mean: true })
-        .operator(reduce::Backward { mean: false })
-        .operator(reduce::Backward { mean: true })
         .operator(reshape::Reshape)
         .operator(reshape::Backward)
         .operator(sgd::Update { momentum: false })
@@ -105,7 +104,15 @@ pub fn provider() -> Provider {
     provider = fill::LIKE.into_iter().fold(provider, Provider::operator);
     provider = fill::FILLS.into_iter().fold(provider, Provider::operator);
     provider = sgd::update_rules().into_iter().fold(provider, Provider::update_rule);
-    broadcast::ALL.into_iter().fold(provider, |p, op| p.operator(op).operator(broadcast::Backward(op)))
+    provider = unary::FUNCTIONS.into_iter().flatten().fold(provider, Provider::operator);
+    provider = clip::ALL.into_iter().fold(provider, Provider::operator);
+    provider = cast::ALL.into_iter().fold(provider, Provider::operator);
+    provider = batch_dot::MatrixProduct::ALL.into_iter().fold(provider, Provider::operator);
+    provider = range::ALL.into_iter().fold(provider, Provider::operator);
+    provider = reduce::ALL.into_iter().fold(provider, Provider::operator);
+    provider = reduce::BACKWARD.into_iter().fold(provider, Provider::operator);
+    provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
+    broadcast::BACKWARD.into_iter().fold(provider, Provider::operator)
 }
 
 /// Operators that move elements.

@@ -1,28 +1,21 @@
 //! Functions of one tensor without parameters.
 
 use super::compose;
-use super::elementwise::Elementwise;
+use super::elementwise::{Elementwise, GradientFn};
 
-/// The operators of this file.
-pub(super) const ALL: [Elementwise; 11] = [
-    Elementwise::unary("_copy", &["identity"], "output = data.", |g| Ok(vec![Some(g.out_grad(0)?)])),
-    Elementwise::unary("BlockGrad", &["stop_gradient"], "output = data; no gradient passes back through it.", |_| {
-        Ok(vec![None])
-    }),
+/// No gradient passes: the function is constant between its steps, or a wall by intent.
+const BLOCKED: GradientFn = |_| Ok(vec![None]);
+
+const PASSED_ON: GradientFn = |g| Ok(vec![Some(g.out_grad(0)?)]);
+
+/// The operators whose gradients are not of the table below.
+pub(super) const ALL: [Elementwise; 16] = [
+    Elementwise::unary("_copy", &["identity"], "output = data.", PASSED_ON),
+    Elementwise::unary("BlockGrad", &["stop_gradient"], "output = data; no gradient passes back through it.", BLOCKED),
     Elementwise::unary("negative", &[], "output = -data.", |g| {
         let inputs = [g.out_grad(0)?];
         Ok(vec![Some(compose(g, "data", "negative", &inputs)?)])
     }),
-    Elementwise::unary("square", &[], "output = data².", |g| {
-        let inputs = [g.out_grad(0)?, g.inputs[0]];
-        g.backward("_backward_square", &inputs, 1)
-    }),
-    Elementwise::backward("_backward_square", "d_data = out_grad · 2 data.", &["out_grad", "data"]),
-    Elementwise::unary("sqrt", &[], "output = √data.", |g| {
-        let inputs = [g.out_grad(0)?, g.outputs[0]];
-        g.backward("_backward_sqrt", &inputs, 1)
-    }),
-    Elementwise::backward("_backward_sqrt", "d_data = out_grad / (2 output).", &["out_grad", "output"]),
     Elementwise::unary("exp", &[], "output = e^data.", |g| {
         let inputs = [g.out_grad(0)?, g.outputs[0]];
         Ok(vec![Some(compose(g, "data", "elemwise_mul", &inputs)?)])
@@ -31,9 +24,77 @@ pub(super) const ALL: [Elementwise; 11] = [
         let inputs = [g.out_grad(0)?, g.inputs[0]];
         Ok(vec![Some(compose(g, "data", "elemwise_div", &inputs)?)])
     }),
-    Elementwise::unary("abs", &[], "output = |data|.", |g| {
-        let inputs = [g.out_grad(0)?, g.inputs[0]];
-        g.backward("_backward_abs", &inputs, 1)
+    Elementwise::unary("degrees", &[], "output = data · 180/π: radians in degrees.", |g| {
+        let inputs = [g.out_grad(0)?];
+        Ok(vec![Some(compose(g, "data", "degrees", &inputs)?)])
     }),
-    Elementwise::backward("_backward_abs", "d_data = out_grad · sign(data), where sign(0) = 0.", &["out_grad", "data"]),
+    Elementwise::unary("radians", &[], "output = data · π/180: degrees in radians.", |g| {
+        let inputs = [g.out_grad(0)?];
+        Ok(vec![Some(compose(g, "data", "radians", &inputs)?)])
+    }),
+    Elementwise::unary("sign", &[], "output = -1, 0 or 1 as data is below, at or above zero; 0 for NaN.", BLOCKED),
+    Elementwise::unary("round", &[], "output = the nearest integer, halves away from zero.", BLOCKED),
+    Elementwise::unary("rint", &[], "output = the nearest integer, halves to the lower one.", BLOCKED),
+    Elementwise::unary("ceil", &[], "output = the least integer that is not below data.", BLOCKED),
+    Elementwise::unary("floor", &[], "output = the greatest integer that is not above data.", BLOCKED),
+    Elementwise::unary("trunc", &[], "output = data without its fraction.", BLOCKED),
+    Elementwise::unary("fix", &[], "output = the nearest integer towards zero.", BLOCKED),
+    Elementwise::unary("logical_not", &[], "output = 1 where data is 0, else 0.", BLOCKED),
+    Elementwise::unary("_identity_with_attr_like_rhs", &[], "output = lhs, which has the shape of rhs.", |g| {
+        Ok(vec![Some(g.out_grad(0)?), None])
+    })
+    .of(&["lhs", "rhs"]),
 ];
+
+/// Functions and their backward operators: name, formula, the tensor that the derivative is taken from, derivative.
+macro_rules! functions {
+    ($($name:literal, $doc:literal, $from:ident, $derivative:literal;)*) => {
+        /// The functions of the table, each followed by its backward operator.
+        pub(super) const FUNCTIONS: [[Elementwise; 2]; [$($name),*].len()] = [$([
+            Elementwise::unary($name, &[], concat!("output = ", $doc, "."), |g| {
+                let inputs = [g.out_grad(0)?, functions!(@$from g)];
+                g.backward(concat!("_backward_", $name), &inputs, 1)
+            }),
+            Elementwise::backward(
+                concat!("_backward_", $name),
+                concat!("d_data = out_grad · ", $derivative, "."),
+                &["out_grad", stringify!($from)],
+            ),
+        ]),*];
+    };
+    (@data $g:ident) => { $g.inputs[0] };
+    (@output $g:ident) => { $g.outputs[0] };
+}
+
+functions! {
+    "relu", "max(data, 0)", output, "1 where output > 0, else 0";
+    "sigmoid", "1 / (1 + e^-data)", output, "output · (1 - output)";
+    "tanh", "tanh data", output, "(1 - output²)";
+    "softsign", "data / (1 + |data|)", output, "(1 - |output|)²";
+    "abs", "|data|", data, "sign(data), where sign(0) = 0";
+    "square", "data²", data, "2 data";
+    "sqrt", "√data", output, "1 / (2 output)";
+    "rsqrt", "1 / √data", output, "(-output³ / 2)";
+    "cbrt", "∛data", output, "1 / (3 output²)";
+    "rcbrt", "1 / ∛data", output, "(-output⁴ / 3)";
+    "reciprocal", "1 / data", output, "(-output²)";
+    "expm1", "e^data - 1", output, "(output + 1)";
+    "log1p", "ln(1 + data)", data, "1 / (1 + data)";
+    "log2", "log₂ data", data, "1 / (data · ln 2)";
+    "log10", "log₁₀ data", data, "1 / (data · ln 10)";
+    "sin", "sin data", data, "cos data";
+    "cos", "cos data", data, "(-sin data)";
+    "tan", "tan data", output, "(1 + output²)";
+    "arcsin", "arcsin data", data, "1 / √(1 - data²)";
+    "arccos", "arccos data", data, "(-1 / √(1 - data²))";
+    "arctan", "arctan data", data, "1 / (1 + data²)";
+    "sinh", "sinh data", data, "cosh data";
+    "cosh", "cosh data", data, "sinh data";
+    "arcsinh", "arsinh data", data, "1 / √(data² + 1)";
+    "arccosh", "arcosh data", data, "1 / √(data² - 1)";
+    "arctanh", "artanh data", data, "1 / (1 - data²)";
+    "erf", "the error function 2/√π · ∫ e^-t² dt from 0 to data", data, "2/√π · e^-data²";
+    "erfinv", "the number of which data is the error function", output, "√π/2 · e^output²";
+    "gamma", "Γ(data)", data, "Γ(data) · ψ(data), ψ the digamma function";
+    "gammaln", "ln |Γ(data)|", data, "ψ(data), ψ the digamma function";
+}
