@@ -7,6 +7,7 @@ use crate::{Attrs, Error, Result};
 mod activation;
 mod add_n;
 mod batch_dot;
+mod batch_norm;
 mod broadcast;
 mod broadcast_to;
 mod cast;
@@ -73,6 +74,9 @@ pub fn provider() -> Provider {
         .operator(activation::ACTIVATION)
         .operator(activation::BACKWARD)
         .operator(add_n::AddN)
+        .operator(batch_norm::BatchNorm)
+        .operator(batch_norm::Backward)
+        .operator(cast::Cast)
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)
