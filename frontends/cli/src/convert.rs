@@ -31,7 +31,10 @@ pub(crate) fn run(args: &ConvertArgs, plugins: &Plugins) -> Result<(), Failure> 
     let (source, target) = (&args.source, &args.target);
     let usage = |what: String| Err(Failure::Usage(what));
     let Some(from) = Form::of(source) else {
-        return usage(format!("SOURCE is {}, wanted a file ending in .params, .safetensors or .onnx", source.display()));
+        return usage(format!(
+            "SOURCE is {}, wanted a file ending in .params, .safetensors or .onnx",
+            source.display()
+        ));
     };
     if from != Form::Onnx && !args.input_shapes.is_empty() {
         return usage(format!("--input-shape is for .onnx files, and SOURCE is {}", source.display()));

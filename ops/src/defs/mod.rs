@@ -76,7 +76,6 @@ pub fn provider() -> Provider {
         .operator(add_n::AddN)
         .operator(batch_norm::BatchNorm)
         .operator(batch_norm::Backward)
-        .operator(cast::Cast)
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)

@@ -99,7 +99,8 @@ impl External {
         let read = self.read.entry(path.clone()).or_insert(0);
         *read += length;
         if *read > len.saturating_mul(2) {
-            let what = format!("{} is named by tensors of {read} bytes, wanted at most twice its {len}", path.display());
+            let what =
+                format!("{} is named by tensors of {read} bytes, wanted at most twice its {len}", path.display());
             return Err(Error::Data(what));
         }
         file.seek(SeekFrom::Start(offset)).map_err(failed)?;
@@ -120,10 +121,13 @@ impl External {
         if location.is_empty() || !is_plain {
             return Err(refuse("which is no path in that folder"));
         }
-        let whole = |path: &Path| {
-            path.canonicalize().map_err(|e| Error::io(format!("cannot read {}", path.display()), e))
-        };
+        let whole =
+            |path: &Path| path.canonicalize().map_err(|e| Error::io(format!("cannot read {}", path.display()), e));
         let (folder, path) = (whole(folder)?, whole(&folder.join(relative))?);
-        if path.starts_with(&folder) && path.is_file() { Ok(path) } else { Err(refuse("which is elsewhere or no file")) }
+        if path.starts_with(&folder) && path.is_file() {
+            Ok(path)
+        } else {
+            Err(refuse("which is elsewhere or no file"))
+        }
     }
 }

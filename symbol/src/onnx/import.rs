@@ -1,11 +1,11 @@
 //! The importer: names and values of one model, node by node.
 
+use super::Model;
 use super::external::{self, External};
 use super::node::Use;
 use super::ops;
 use super::proto::{Graph, Node};
-use super::value::{Numbers, Tensor, Value, Weight};
-use super::Model;
+use super::value::{Tensor, Value, Weight};
 use crate::symbol::{Input, Symbol, SymbolNode};
 use crate::{AttrText, HostArray, sym};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -166,7 +166,8 @@ impl<'a> Importer<'a> {
         if let Some((symbol, _)) = &weight.auxiliary {
             return Tensor { symbol: symbol.clone(), shape };
         }
-        let name = if weight.argument.is_none() { weight.name.clone() } else { self.fresh(&format!("{}_aux", weight.name)) };
+        let name =
+            if weight.argument.is_none() { weight.name.clone() } else { self.fresh(&format!("{}_aux", weight.name)) };
         let symbol = variable(&name, &self.weights[id].array);
         self.weights[id].auxiliary = Some((symbol.clone(), name));
         Tensor { symbol, shape }
@@ -335,6 +336,7 @@ fn check_covered(nodes: &[Node<'_>]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::value::Numbers;
     use super::*;
 
     #[test]

@@ -1,6 +1,5 @@
 //! One node of a model, as translators see it: inputs, attributes, and what is emitted for it.
 
-use super::external;
 use super::import::{Importer, Op};
 use super::proto::{Attribute, Node};
 use super::value::{Numbers, Tensor, Value};
@@ -169,11 +168,6 @@ impl<'i, 'a> Use<'i, 'a> {
         self.attribute(name).is_some()
     }
 
-    /// A dtype attribute, by its number.
-    pub(super) fn dtype(&self, name: &str) -> Result<DType> {
-        external::dtype(self.int(name, 1)?).map_err(|e| e.at(format!("attribute {name}")))
-    }
-
     /// The error that an attribute is of another kind.
     fn wrong(&self, name: &str, wanted: &str) -> Error {
         Error::Data(format!("attribute {name} is of another kind, wanted {wanted}"))
@@ -190,7 +184,8 @@ impl<'i, 'a> Use<'i, 'a> {
         let signed = i64::try_from(rank).unwrap_or(i64::MAX);
         let from_front = if axis < 0 { axis.saturating_add(signed) } else { axis };
         let axis = |a: i64| usize::try_from(a).ok().filter(|a| *a < rank);
-        axis(from_front).ok_or_else(|| Error::Data(format!("axis {from_front} is not one of the {rank} of {}", of.shape)))
+        axis(from_front)
+            .ok_or_else(|| Error::Data(format!("axis {from_front} is not one of the {rank} of {}", of.shape)))
     }
 
     /// The number of axes of a tensor.

@@ -15,15 +15,8 @@ use varflow_ops::Result;
 /// Emits what a node becomes: the values of its outputs.
 pub(super) type Translate = fn(&mut Use<'_, '_>) -> Result<Vec<Value>>;
 
-const FAMILIES: [&[(&str, Translate)]; 7] = [
-    activation::ALL,
-    conv::ALL,
-    layout::ALL,
-    math::ALL,
-    norm::ALL,
-    numbers::ALL,
-    pool::ALL,
-];
+const FAMILIES: [&[(&str, Translate)]; 7] =
+    [activation::ALL, conv::ALL, layout::ALL, math::ALL, norm::ALL, numbers::ALL, pool::ALL];
 
 /// How nodes of this operator are translated, if it is covered.
 pub(super) fn translator(op: &str) -> Option<Translate> {

@@ -94,7 +94,13 @@ pub(super) fn sizes(node: &Use<'_, '_>, name: &str, len: usize, default: usize) 
 
 /// Pads axes of a tensor. `Pad` knows tensors of four axes or five and pads all but the first two; others are brought into
 /// that form and back.
-pub(super) fn pad(node: &mut Use<'_, '_>, data: Tensor, pads: &[(usize, usize)], mode: &str, value: f64) -> Result<Tensor> {
+pub(super) fn pad(
+    node: &mut Use<'_, '_>,
+    data: Tensor,
+    pads: &[(usize, usize)],
+    mode: &str,
+    value: f64,
+) -> Result<Tensor> {
     if pads.iter().all(|p| *p == (0, 0)) {
         return Ok(data);
     }

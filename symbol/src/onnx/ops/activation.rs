@@ -116,7 +116,8 @@ fn tanh_gelu(node: &mut Use<'_, '_>, x: Tensor) -> Result<Vec<Value>> {
 /// Nothing at inference; the second output, the mask, is not given.
 fn dropout(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
     let data = node.tensor(0, "data")?;
-    let p = if node.opset() < 12 { f64::from(node.float("ratio", 0.5)?) } else { node.number(1, "ratio")?.unwrap_or(0.5) };
+    let p =
+        if node.opset() < 12 { f64::from(node.float("ratio", 0.5)?) } else { node.number(1, "ratio")?.unwrap_or(0.5) };
     one(node.emit(Op::new("Dropout").set("p", p), &[data])?)
 }
 

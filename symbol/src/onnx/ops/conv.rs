@@ -148,7 +148,8 @@ fn mat_mul(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
     let leading = &a.shape.dims().unwrap_or_default()[..a_rank - 2];
     let open = leading.iter().filter(|d| d.is_none()).count();
     let same = leading == &b.shape.dims().unwrap_or_default()[..a_rank - 2];
-    let (Some(rows), Some(columns), true) = (a.shape.dim(a_rank - 2), b.shape.dim(b_rank - 1), same && open <= 1) else {
+    let (Some(rows), Some(columns), true) = (a.shape.dim(a_rank - 2), b.shape.dim(b_rank - 1), same && open <= 1)
+    else {
         let what = format!("has inputs of shapes {} and {}", a.shape, b.shape);
         return Err(Error::Data(format!("{what}, wanted known ones with the same leading axes")));
     };

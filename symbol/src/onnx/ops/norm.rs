@@ -6,12 +6,8 @@ use crate::onnx::node::Use;
 use crate::onnx::value::Value;
 use varflow_ops::{Error, Result};
 
-pub(super) const ALL: &[(&str, Translate)] = &[
-    ("BatchNormalization", batch),
-    ("InstanceNormalization", instance),
-    ("LRN", lrn),
-    ("LayerNormalization", layer),
-];
+pub(super) const ALL: &[(&str, Translate)] =
+    &[("BatchNormalization", batch), ("InstanceNormalization", instance), ("LRN", lrn), ("LayerNormalization", layer)];
 
 fn batch(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
     if node.flag("training_mode", false)? || node.counts().1 > 1 {
