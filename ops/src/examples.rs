@@ -8,6 +8,7 @@ mod core;
 mod layout;
 mod elementwise;
 mod reductions;
+mod normalise;
 
 /// What values an input has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,4 +62,5 @@ pub type Example = (&'static str, Given, Inputs, Outputs);
 /// Each family's examples.
 pub fn all() -> impl Iterator<Item = &'static Example> {
     [core::EXAMPLES, layout::EXAMPLES, elementwise::EXAMPLES, reductions::EXAMPLES].into_iter().flatten()
+    [core::EXAMPLES, normalise::EXAMPLES].into_iter().flatten()
 }

@@ -7,12 +7,19 @@ use varflow_ops::{DType, DeviceKind, Error, KernelCall, Provider};
 mod activation;
 mod add_n;
 mod batch_dot;
+use regression_output::Regression;
+use varflow_ops::{DType, DeviceKind, Error, Provider};
+
+mod activation;
+mod add_n;
+mod batch_norm;
 mod broadcast;
 mod cast;
 mod clip;
 mod columns;
 mod concat;
 mod convolution;
+mod deconvolution;
 mod dot;
 mod dropout;
 mod dtype;
@@ -20,14 +27,18 @@ mod fill;
 mod fully_connected;
 mod function;
 mod labels;
+mod leaky_relu;
 mod local;
 mod norm;
+mod lrn;
+mod make_loss;
 mod pair;
 mod par;
 mod pooling;
 mod random;
 mod range;
 mod reduce;
+mod regression_output;
 mod repeat;
 mod repeated;
 mod reshape;
@@ -72,13 +83,50 @@ macro_rules! numbers {
     };
 }
 
+/// A kernel that is generic over [`varflow_ops::Element`].
+macro_rules! elements {
+    ($file:ident::$make:ident) => {
+        |call| match dtype::working_dtype(call)? {
+            DType::F32 => $file::$make::<f32>(call),
+            DType::F64 => $file::$make::<f64>(call),
+            DType::F16 => $file::$make::<half::f16>(call),
+            DType::BF16 => $file::$make::<half::bf16>(call),
+            DType::U8 => $file::$make::<u8>(call),
+            DType::I8 => $file::$make::<i8>(call),
+            DType::U16 => $file::$make::<u16>(call),
+            DType::I16 => $file::$make::<i16>(call),
+            DType::U32 => $file::$make::<u32>(call),
+            DType::I32 => $file::$make::<i32>(call),
+            DType::U64 => $file::$make::<u64>(call),
+            DType::I64 => $file::$make::<i64>(call),
+            DType::Bool => Err(Error::DType("data holds bool, wanted numbers".to_string())),
+        }
+    };
+}
+
 /// Operators, and how their kernels are made.
 const KERNELS: &[(&str, Make)] = &[
     ("Activation", floats!(activation::forward)),
     ("_backward_Activation", floats!(activation::backward)),
     ("add_n", floats!(add_n::forward)),
+    ("BatchNorm", floats!(batch_norm::forward)),
+    ("_backward_BatchNorm", floats!(batch_norm::backward)),
     ("Convolution", floats!(convolution::forward)),
     ("_backward_Convolution", floats!(convolution::backward)),
+    ("Deconvolution", floats!(deconvolution::forward)),
+    ("_backward_Deconvolution", floats!(deconvolution::backward)),
+    ("LeakyReLU", floats!(leaky_relu::forward)),
+    ("_backward_LeakyReLU", floats!(leaky_relu::backward)),
+    ("LRN", floats!(lrn::forward)),
+    ("_backward_LRN", floats!(lrn::backward)),
+    ("LinearRegressionOutput", floats!(regression_output::forward, Regression::Linear)),
+    ("_backward_LinearRegressionOutput", floats!(regression_output::backward, Regression::Linear)),
+    ("LogisticRegressionOutput", floats!(regression_output::forward, Regression::Logistic)),
+    ("_backward_LogisticRegressionOutput", floats!(regression_output::backward, Regression::Logistic)),
+    ("MAERegressionOutput", floats!(regression_output::forward, Regression::Absolute)),
+    ("_backward_MAERegressionOutput", floats!(regression_output::backward, Regression::Absolute)),
+    ("MakeLoss", floats!(make_loss::forward)),
+    ("_backward_MakeLoss", floats!(make_loss::backward)),
     ("Dropout", floats!(dropout::forward)),
     ("_backward_Dropout", floats!(dropout::backward)),
     ("Flatten", numbers!(reshape::copy)),

@@ -16,6 +16,7 @@ mod clip;
 mod convolution;
 mod crop;
 mod depth_space;
+mod deconvolution;
 mod dims;
 mod dot;
 mod dropout;
@@ -28,11 +29,15 @@ mod fully_connected;
 mod layout;
 mod like;
 mod pad;
+mod leaky_relu;
+mod lrn;
+mod make_loss;
 mod pooling;
 mod random;
 mod range;
 mod reduce;
 mod repeat;
+mod regression_output;
 mod reshape;
 mod reverse;
 mod scalar;
@@ -53,6 +58,9 @@ pub use convolution::convolution_window;
 pub use crop::crop_origin;
 pub use dims::{around_axis, axis_of};
 pub use pad::pad_widths;
+pub use deconvolution::deconvolution_window;
+pub use dims::{around_axis, axis_of};
+pub use leaky_relu::leaky_relu_saves_output;
 pub use pooling::{counts_padding, pooling_window};
 pub use range::{arange_numbers, linspace_numbers};
 pub use reduce::reduced_axes;
@@ -79,6 +87,8 @@ pub fn provider() -> Provider {
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)
+        .operator(deconvolution::Deconvolution)
+        .operator(deconvolution::Backward)
         .operator(dot::Dot)
         .operator(dot::Backward)
         .operator(dropout::Dropout)
@@ -86,6 +96,12 @@ pub fn provider() -> Provider {
         .operator(flatten::Flatten)
         .operator(fully_connected::FullyConnected)
         .operator(fully_connected::Backward)
+        .operator(leaky_relu::LeakyRelu)
+        .operator(leaky_relu::Backward)
+        .operator(lrn::Lrn)
+        .operator(lrn::Backward)
+        .operator(make_loss::MakeLoss)
+        .operator(make_loss::Backward)
         .operator(pooling::Pooling)
         .operator(pooling::Backward)
         .operator(random::Random::Uniform)
@@ -151,6 +167,10 @@ fn layout_family(provider: Provider) -> Provider {
     let provider = like::BACKWARD.into_iter().fold(provider, Provider::operator);
     let backward = slice::BACKWARD.into_iter().chain(repeat::BACKWARD).chain(broadcast_to::BACKWARD);
     backward.fold(provider, Provider::operator)
+    provider = regression_output::ALL
+        .into_iter()
+        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
+    broadcast::ALL.into_iter().fold(provider, |p, op| p.operator(op).operator(broadcast::Backward(op)))
 }
 
 /// Adds one node of a gradient that is composed of several, named `<node>_backward_<part>`, with no parameters.
