@@ -61,6 +61,7 @@ pub type Example = (&'static str, Given, Inputs, Outputs);
 
 /// Each family's examples.
 pub fn all() -> impl Iterator<Item = &'static Example> {
-    [core::EXAMPLES, layout::EXAMPLES, elementwise::EXAMPLES, reductions::EXAMPLES].into_iter().flatten()
-    [core::EXAMPLES, normalise::EXAMPLES].into_iter().flatten()
+    [core::EXAMPLES, layout::EXAMPLES, elementwise::EXAMPLES, reductions::EXAMPLES, normalise::EXAMPLES]
+        .into_iter()
+        .flatten()
 }

@@ -18,8 +18,6 @@ mod map;
 mod mismatch;
 mod number;
 mod lrn;
-mod map;
-mod mismatch;
 mod normal;
 mod par;
 mod pool;

@@ -2,16 +2,12 @@
 
 use crate::compute::{Binary, Function, Reduction};
 use dtype::{Make, by_float};
+use regression_output::Regression;
 use varflow_ops::{DType, DeviceKind, Error, KernelCall, Provider};
 
 mod activation;
 mod add_n;
 mod batch_dot;
-use regression_output::Regression;
-use varflow_ops::{DType, DeviceKind, Error, Provider};
-
-mod activation;
-mod add_n;
 mod batch_norm;
 mod broadcast;
 mod cast;
@@ -253,18 +249,7 @@ const KERNELS: &[(&str, Make)] = &[
     ("broadcast_mul", numbers!(broadcast::forward, Binary::Mul)),
     ("broadcast_sub", numbers!(broadcast::forward, Binary::Sub)),
     ("dot", floats!(dot::forward)),
-    ("elemwise_add", floats!(broadcast::forward, Arithmetic::Add)),
-    ("elemwise_div", floats!(broadcast::forward, Arithmetic::Div)),
-    ("elemwise_mul", floats!(broadcast::forward, Arithmetic::Mul)),
-    ("elemwise_sub", floats!(broadcast::forward, Arithmetic::Sub)),
-    ("exp", floats!(unary::forward, Unary::Exp)),
-    ("log", floats!(unary::forward, Unary::Log)),
-    ("mean", floats!(reduce::forward, Reduction::Mean)),
-    ("negative", floats!(unary::forward, Unary::Negate)),
     ("ones_like", elements!(fill::ones)),
-    ("sqrt", floats!(unary::forward, Unary::Sqrt)),
-    ("square", floats!(unary::forward, Unary::Square)),
-    ("sum", floats!(reduce::forward, Reduction::Sum)),
     ("transpose", elements!(transpose::forward)),
     ("zeros_like", elements!(fill::zeros)),
     ("Concat", elements!(concat::forward)),
@@ -287,7 +272,6 @@ const KERNELS: &[(&str, Make)] = &[
     ("expand_dims", elements!(reshape::copy)),
     ("squeeze", elements!(reshape::copy)),
     ("reshape_like", elements!(reshape::copy)),
-    ("_identity_with_attr_like_rhs", elements!(reshape::copy)),
     ("tile", elements!(repeated::tile)),
     ("_backward_tile", floats!(repeated::tile_backward)),
     ("repeat", elements!(repeated::repeat)),
@@ -309,9 +293,6 @@ const KERNELS: &[(&str, Make)] = &[
     ("elemwise_div", numbers!(broadcast::forward, Binary::Div)),
     ("elemwise_mul", numbers!(broadcast::forward, Binary::Mul)),
     ("elemwise_sub", numbers!(broadcast::forward, Binary::Sub)),
-    ("ones_like", numbers!(fill::ones)),
-    ("transpose", numbers!(transpose::forward)),
-    ("zeros_like", numbers!(fill::zeros)),
 ];
 
 /// CPU kernels of all built-in operators, and the reduction `local`.

@@ -56,7 +56,6 @@ mod window;
 pub use concat::join_axis;
 pub use convolution::convolution_window;
 pub use crop::crop_origin;
-pub use dims::{around_axis, axis_of};
 pub use pad::pad_widths;
 pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
@@ -130,6 +129,9 @@ pub fn provider() -> Provider {
     provider = range::ALL.into_iter().fold(provider, Provider::operator);
     provider = reduce::ALL.into_iter().fold(provider, Provider::operator);
     provider = reduce::BACKWARD.into_iter().fold(provider, Provider::operator);
+    provider = regression_output::ALL
+        .into_iter()
+        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
     provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
     broadcast::BACKWARD.into_iter().fold(provider, Provider::operator)
 }
@@ -167,10 +169,6 @@ fn layout_family(provider: Provider) -> Provider {
     let provider = like::BACKWARD.into_iter().fold(provider, Provider::operator);
     let backward = slice::BACKWARD.into_iter().chain(repeat::BACKWARD).chain(broadcast_to::BACKWARD);
     backward.fold(provider, Provider::operator)
-    provider = regression_output::ALL
-        .into_iter()
-        .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
-    broadcast::ALL.into_iter().fold(provider, |p, op| p.operator(op).operator(broadcast::Backward(op)))
 }
 
 /// Adds one node of a gradient that is composed of several, named `<node>_backward_<part>`, with no parameters.
