@@ -28,6 +28,8 @@ pub trait Float:
     fn exp(self) -> Self;
     /// Natural logarithm of one number.
     fn ln(self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
 }
 
 macro_rules! float {
@@ -41,6 +43,10 @@ macro_rules! float {
             #[inline]
             fn ln(self) -> $t {
                 $t::ln(self)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> $t {
+                $t::sqrt(self)
             }
         }
     };
