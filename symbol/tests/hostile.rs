@@ -109,7 +109,9 @@ fn small_models_stay_small() {
     let mut nodes: Vec<_> = names.windows(2).map(double).collect();
     nodes.push(node("Reshape", &["x", "n39"], &["y"], &[]));
     let bytes = model(13, &[1], &nodes, &[ints("n0", &[1])]);
-    bounded(&bytes, |b| assert!(onnx::read(b, None, &REGISTRY, &[]).err().unwrap().to_string().contains("at most 4096")));
+    bounded(&bytes, |b| {
+        assert!(onnx::read(b, None, &REGISTRY, &[]).err().unwrap().to_string().contains("at most 4096"))
+    });
     let outputs: Vec<String> = (0..200).map(|i| format!("y{i}")).collect();
     let mut nodes: Vec<_> = outputs.iter().map(|y| node("Gemm", &["x", "w"], &[y], &[])).collect();
     nodes.push(node("Relu", &["y0"], &["y"], &[]));
