@@ -9,7 +9,7 @@ const BLOCKED: GradientFn = |_| Ok(vec![None]);
 const PASSED_ON: GradientFn = |g| Ok(vec![Some(g.out_grad(0)?)]);
 
 /// The operators whose gradients are not of the table below.
-pub(super) const ALL: [Elementwise; 16] = [
+pub(super) const ALL: [Elementwise; 15] = [
     Elementwise::unary("_copy", &["identity"], "output = data.", PASSED_ON),
     Elementwise::unary("BlockGrad", &["stop_gradient"], "output = data; no gradient passes back through it.", BLOCKED),
     Elementwise::unary("negative", &[], "output = -data.", |g| {
@@ -40,10 +40,6 @@ pub(super) const ALL: [Elementwise; 16] = [
     Elementwise::unary("trunc", &[], "output = data without its fraction.", BLOCKED),
     Elementwise::unary("fix", &[], "output = the nearest integer towards zero.", BLOCKED),
     Elementwise::unary("logical_not", &[], "output = 1 where data is 0, else 0.", BLOCKED),
-    Elementwise::unary("_identity_with_attr_like_rhs", &[], "output = lhs, which has the shape of rhs.", |g| {
-        Ok(vec![Some(g.out_grad(0)?), None])
-    })
-    .of(&["lhs", "rhs"]),
 ];
 
 /// Functions and their backward operators: name, formula, the tensor that the derivative is taken from, derivative.

@@ -60,6 +60,9 @@ pub fn read(mut from: impl Read, len_bytes: u64, place: &str) -> Result<Vec<(Str
     }
     let keys = metadata.offset_keys();
     let infos = keys.into_iter().filter_map(|name| Some((metadata.info(&name)?, name)));
+    let mut infos: Vec<_> = infos.collect();
+    // Arrays without elements lie where others begin: their names tell them apart.
+    infos.sort_by(|(a, name), (b, other)| a.data_offsets.cmp(&b.data_offsets).then_with(|| name.cmp(other)));
     let mut arrays = Vec::new();
     for (TensorInfo { dtype, shape, data_offsets: (start, end) }, name) in infos {
         let dtype = ours(*dtype).ok_or_else(|| {
