@@ -45,8 +45,10 @@ pub(crate) fn run(args: &ConvertArgs, plugins: &Plugins) -> Result<(), Failure> 
             "TARGET is {}, wanted a prefix such as out/model: a model becomes PREFIX-symbol.json and PREFIX-0000.params",
             target.display()
         )),
-        (_, Some(Form::Params)) => convert(&read(source, from)?, target, params::save),
-        (_, Some(Form::Safetensors)) => convert(&read(source, from)?, target, safetensors::save),
+        (_, Some(Form::Params)) => convert(&read(source, from)?, target, |file, arrays| params::save(file, arrays)),
+        (_, Some(Form::Safetensors)) => {
+            convert(&read(source, from)?, target, |file, arrays| safetensors::save(file, arrays))
+        }
         (_, Some(Form::Onnx)) => usage(format!("TARGET is {}: ONNX models are read, not written", target.display())),
         (_, None) => usage(format!("TARGET is {}, wanted a file ending in .params or .safetensors", target.display())),
     }
