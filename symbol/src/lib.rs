@@ -29,6 +29,7 @@ mod host_array;
 mod infer;
 pub mod json;
 mod names;
+pub mod onnx;
 pub mod params;
 mod placement;
 pub mod plan;

@@ -5,6 +5,7 @@
 //! names begin with `arg:` or `aux:`.
 
 mod read;
+pub mod safetensors;
 mod write;
 
 pub use read::{load, read};

@@ -5,6 +5,7 @@ use crate::network::{Network, NetworkSizes};
 use crate::pictures::PictureArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use varflow::ops::PartialShape;
 
 const TRAIN_EXAMPLES: &str = "\
 Examples:
@@ -47,6 +48,17 @@ of its size, the centre is cropped, and the means of ImageNet, 123.68,116.779,10
 --crop or --resize HxW, else the first of 224, 299, 227, 32 and 28 that its parameters fit. With any of --mean, --std and
 --scale those not given are 0, 1 and 1. The orientation in EXIF data is not looked at.";
 
+const CONVERT_EXAMPLES: &str = "\
+Examples:
+  varflow convert net-0010.params net.safetensors
+  varflow convert net.safetensors net-0010.params
+  varflow convert model.onnx out/model
+  varflow convert model.onnx out/model --input-shape data=1,3,224,224
+
+Files are told by the ends of their names. Names of arrays stay as they are: arg:… and aux:… in checkpoints. An ONNX model
+becomes out/model-symbol.json and out/model-0000.params, which --model-prefix out/model --epoch 0 finds. Where a model
+computes with extents that its file leaves open, --input-shape settles them.";
+
 /// Train, score, run and look into networks.
 #[derive(Parser)]
 #[command(name = "varflow", version, propagate_version = true, subcommand_required = true)]
@@ -79,6 +91,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Convert parameters between .params and .safetensors, and ONNX models to checkpoints.
+    #[command(after_help = CONVERT_EXAMPLES)]
+    Convert(ConvertArgs),
     /// Print a network's layers, shapes, parameters and work.
     #[command(after_help = SUMMARY_EXAMPLES)]
     Summary(SummaryArgs),
@@ -249,6 +264,17 @@ pub(crate) struct PredictArgs {
     /// Pictures: PNG, JPEG, idx or .npy.
     #[arg(value_name = "FILES")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ConvertArgs {
+    /// What to read: a file ending in .params, .safetensors or .onnx.
+    pub(crate) source: PathBuf,
+    /// What to write: a file ending in .params or .safetensors; of an ONNX model, what the checkpoint's file names begin with.
+    pub(crate) target: PathBuf,
+    /// The shape of an input of an ONNX model, for extents that its file leaves open; may be given several times.
+    #[arg(long = "input-shape", value_name = "NAME=EXTENTS", value_parser = crate::convert::input_shape)]
+    pub(crate) input_shapes: Vec<(String, PartialShape)>,
 }
 
 #[derive(Args)]

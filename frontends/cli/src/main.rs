@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Errors are one paragraph on standard error.
 
 mod args;
+mod convert;
 mod data;
 mod doctor;
 mod failure;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args, &plugins),
         Command::Run(args) => run::run(&args, &plugins),
         Command::Networks { json } => network::list(json),
+        Command::Convert(args) => convert::run(&args, &plugins),
         Command::Summary(args) => inspect::summary(&args, &plugins),
         Command::Plan(args) => inspect::plan(&args, &plugins),
         Command::Ops(args) => operators::run(&args, &plugins),

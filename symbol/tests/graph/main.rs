@@ -8,5 +8,6 @@ mod infer;
 mod json;
 mod params;
 mod resolve;
+mod safetensors;
 mod support;
 mod views;
