@@ -108,6 +108,28 @@ pub fn broadcast_add(lhs: impl Into<Symbol>, rhs: impl Into<Symbol>) -> OpBuilde
 /// `broadcast_mul`: a product whose axes of length 1 are repeated.
 pub fn broadcast_mul(lhs: impl Into<Symbol>, rhs: impl Into<Symbol>) -> OpBuilder {
     op("broadcast_mul").input(lhs).input(rhs)
+}
+
+/// `Concat` along axis 1, unless `dim` says otherwise.
+pub fn concat<S: Into<Symbol>>(parts: impl IntoIterator<Item = S>) -> OpBuilder {
+    op("Concat").input(group(parts))
+}
+
+/// `SliceChannel`: `num_outputs` equal parts along axis 1, or `axis`.
+pub fn split(data: impl Into<Symbol>, num_outputs: usize) -> OpBuilder {
+    op("SliceChannel").input(data).set("num_outputs", num_outputs)
+}
+
+/// `slice_axis`: from `begin` to before `end` along an axis.
+pub fn slice_axis(data: impl Into<Symbol>, axis: i64, begin: i64, end: i64) -> OpBuilder {
+    op("slice_axis").input(data).set("axis", axis).set("begin", begin).set("end", end)
+}
+
+/// `Embedding`: rows of a table of `input_dim` × `output_dim`, by index.
+pub fn embedding(data: impl Into<Symbol>, input_dim: usize, output_dim: usize) -> OpBuilder {
+    op("Embedding").input(data).set("input_dim", input_dim).set("output_dim", output_dim)
+}
+
 /// `BatchNorm`: set `fix_gamma` and `eps`.
 pub fn batch_norm(data: impl Into<Symbol>) -> OpBuilder {
     op("BatchNorm").input(data)

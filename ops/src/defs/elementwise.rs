@@ -73,11 +73,6 @@ impl Elementwise {
         }
     }
 
-    /// The same with inputs of these names, of which the output may take the first one's memory.
-    pub(super) const fn of(self, inputs: &'static [&'static str]) -> Self {
-        Elementwise { inputs, inplace: &[0], ..self }
-    }
-
     /// The same with parameters.
     pub(super) const fn with(self, schema: &'static LazyLock<Schema>) -> Self {
         Elementwise { schema, ..self }
