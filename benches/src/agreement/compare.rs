@@ -15,6 +15,9 @@ const FLOOR: f64 = 1e-3;
 const ATOL: f64 = 1e-5;
 const RTOL: f64 = 1e-4;
 
+/// The relative error to stay within, in float32.
+pub const GOAL: f64 = 1e-4;
+
 /// How far two sets of tensors are apart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distance {
@@ -28,6 +31,8 @@ pub struct Distance {
     pub elements: usize,
     /// How many of these are further apart than the tolerance of an element.
     pub beyond: usize,
+    /// Those whose relative error is beyond [`GOAL`], in their order.
+    pub apart: Vec<String>,
     /// What cannot be compared, or is not there.
     pub faults: Vec<String>,
 }
@@ -74,6 +79,9 @@ impl Distance {
             relative = larger(relative, ratio(by, scale));
             self.elements += 1;
             self.beyond += usize::from(by > ATOL + RTOL * b.abs());
+        }
+        if relative > GOAL {
+            self.apart.push(b.name.clone());
         }
         if self.tensor.is_empty() || relative > self.relative {
             (self.relative, self.tensor) = (relative, b.name.clone());

@@ -30,7 +30,7 @@ pub struct Reference {
     pub inputs: String,
     /// In float32.
     pub single: Vec<Sketch>,
-    /// In float64, for networks: to tell rounding from error.
+    /// In float64, where MXNet computes in it: to tell rounding from error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub double: Vec<Sketch>,
 }

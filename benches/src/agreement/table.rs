@@ -1,6 +1,7 @@
 //! How agreement is shown and kept.
 
-use super::row::{DOUBLE_GOAL, GOAL, Row, Verdict};
+use super::compare::GOAL;
+use super::row::{DOUBLE_GOAL, Row, Verdict};
 use crate::Result;
 use crate::report::aligned;
 use serde_json::json;
