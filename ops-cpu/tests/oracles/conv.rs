@@ -225,6 +225,7 @@ fn large_planes() {
     plane_case(1, 1, 112, 2, 3, 1).check();
     plane_case(1, 1, 113, 3, 2, 0).check();
     Case { stride: vec![2; 2], ..plane_case(1, 2, 112, 4, 7, 3) }.check();
+    plane_case(1, 3, 225, 2, 3, 0).check();
     Case { groups: 3, channels: 1, filters: 1, ..plane_case(2, 1, 75, 1, 3, 1) }.check();
     Case {
         input: vec![5, 23, 30],
@@ -235,6 +236,33 @@ fn large_planes() {
         ..plane_case(3, 2, 1, 3, 1, 0)
     }
     .check();
+}
+
+/// More channels, and more filters, than are summed in one run, on rows of every length up to some blocks.
+#[test]
+fn many_channels() {
+    for side in [5, 7, 8, 9, 11, 13, 14, 15, 17, 19, 23, 27] {
+        plane_case(1, 130, side, 2, 1, 0).check();
+        plane_case(1, 33, side, 3, 3, 1).check();
+    }
+    for side in [7, 11, 13] {
+        plane_case(1, 700, side, 1, 1, 0).check();
+        plane_case(1, 1, side, 300, 3, 1).check();
+        plane_case(2, 150, side, 7, 3, 1).check();
+    }
+    plane_case(1, 40, 30, 3, 5, 2).check();
+    let line = |channels: usize, len: usize| Case {
+        input: vec![len],
+        kernel: vec![3],
+        stride: vec![1],
+        dilate: vec![2],
+        pad: vec![2],
+        ..plane_case(2, channels, 1, 3, 1, 0)
+    };
+    for len in [9, 30, 61, 250] {
+        line(64, len).check();
+        line(200, len).check();
+    }
 }
 
 #[test]

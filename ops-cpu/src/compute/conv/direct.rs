@@ -196,7 +196,9 @@ pub(super) fn forward<T: Float>(
     y: &mut [T],
     workspace: &mut [T],
 ) {
-    let (tables, workspace) = Tables::new(conv, Cover::Overlapping, 1, workspace);
+    // Where channels are summed in several runs each output takes part in each run once.
+    let cover = if channels_at_a_time(conv).tiles() > 1 { Cover::Exact } else { Cover::Overlapping };
+    let (tables, workspace) = Tables::new(conv, cover, 1, workspace);
     let cut = Cut::new(conv.filters, TALLEST);
     let tasks = Tasks::new(conv, conv.groups * cut.tiles());
     let padded_len = padded::sample_len(conv);
