@@ -4,7 +4,9 @@
 //! in the cache folder); without it the test says so and passes.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::Path;
 use std::process::Command;
 use varflow::io::read_npy;
 use varflow::ops::{DType, Shape};
@@ -15,14 +17,6 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/models.py"
 
 /// Largest difference from the value wanted, in parts of it or, near zero, of one.
 const TOLERANCE: f32 = 1e-4;
-
-fn python() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let cache = || var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")));
-    let cache = || var("VARFLOW_CACHE").or_else(|| cache().map(|folder| folder.join("varflow")));
-    let peers = var("VARFLOW_PEERS").or_else(|| cache().map(|folder| folder.join("peers")))?;
-    Some(peers.join("onnx/bin/python")).filter(|python| python.exists())
-}
 
 /// What the model computes of `x`.
 fn outputs(rt: &Runtime, model: &Path, x: &[f32], shape: &Shape) -> Result<Vec<(Shape, Vec<f32>)>, Error> {
@@ -78,8 +72,8 @@ fn compare(rt: &Runtime, model: &Path) -> Result<(), String> {
 
 #[test]
 fn imported_models_compute_what_onnxruntime_does() {
-    let Some(python) = python() else {
-        eprintln!("SKIPPED: there is no onnx/bin/python, with onnx and onnxruntime, in the folder of the peers");
+    let Some(python) = support::peer_python("onnx") else {
+        support::tell("SKIPPED onnx_models: there is no onnx/bin/python, with onnx and onnxruntime, in the peers' folder");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,6 @@
 mod support;
 
 use hdf5_reader::Hdf5File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::{finish_within, varflow};
@@ -25,8 +24,7 @@ fn fetched(name: &str) -> Option<PathBuf> {
         Err(e) => {
             let told = e.to_string();
             assert!(!told.contains("SHA-256"), "{told}");
-            // Past the test harness, which would keep it to itself.
-            writeln!(std::io::stderr(), "SKIPPED real_weights: {told}").unwrap();
+            support::tell(&format!("SKIPPED real_weights: {told}"));
             None
         }
     }

@@ -66,6 +66,9 @@ mod book {
     #[doc = include_str!("../../../docs/first-network.md")]
     struct FirstNetwork;
 
+    #[doc = include_str!("../../../docs/from-mxnet.md")]
+    struct FromMxnet;
+
     #[doc = include_str!("../../../docs/symbol.md")]
     struct Symbols;
 

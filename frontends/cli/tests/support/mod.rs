@@ -26,6 +26,21 @@ pub fn varflow(args: &[&str]) -> Command {
     command
 }
 
+/// Says something past the test harness, which would keep it to itself.
+pub fn tell(text: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "{text}").unwrap();
+}
+
+/// The Python of a peer in the peers' folder: VARFLOW_PEERS, or peers/ in the cache folder.
+pub fn peer_python(peer: &str) -> Option<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let cache = || var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")));
+    let cache = || var("VARFLOW_CACHE").or_else(|| cache().map(|folder| folder.join("varflow")));
+    let peers = var("VARFLOW_PEERS").or_else(|| cache().map(|folder| folder.join("peers")))?;
+    Some(peers.join(peer).join("bin/python")).filter(|python| python.exists())
+}
+
 /// Waits for a child, at most a minute.
 pub fn finish(child: Child) -> Ran {
     finish_within(child, Duration::from_secs(60))
