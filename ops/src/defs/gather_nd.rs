@@ -49,7 +49,7 @@ impl Operator for GatherNd {
 
     fn doc(&self) -> &str {
         "output[j…, k…] = data[indices[0, j…], …, indices[M - 1, j…], k…]: indices (M, …) name a place along each of the first M \
-         axes of data. Fractions are dropped; an index out of range is an error."
+         axes of data. Fractions are dropped; an index below 0 counts from the end; one out of range is an error."
     }
 
     fn schema(&self) -> &Schema {
@@ -119,7 +119,7 @@ impl Operator for ScatterNd {
 
     fn doc(&self) -> &str {
         "output[indices[0, j…], …, indices[M - 1, j…], k…] = data[j…, k…], 0 elsewhere. Of several elements for one place the last \
-         stays. Fractions are dropped; an index out of range is an error."
+         stays. Fractions are dropped; an index below 0 counts from the end; one out of range is an error."
     }
 
     fn schema(&self) -> &Schema {

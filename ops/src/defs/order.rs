@@ -122,11 +122,11 @@ impl Operator for Order {
     fn doc(&self) -> &str {
         match self {
             Order::TopK => {
-                "The k largest elements along axis, the largest first, or their places. Of equal ones the first comes first."
+                "The k largest elements along axis, the largest first, or their places. Of equal ones the first comes first; a NaN is above all."
             }
-            Order::Sort => "The elements of data in order along axis. Of equal ones the first comes first.",
+            Order::Sort => "The elements of data in order along axis. Of equal ones the first comes first; a NaN is above all.",
             Order::ArgSort => {
-                "The places of the elements of data in order along axis. Of equal ones the first comes first."
+                "The places of the elements of data in order along axis. Of equal ones the first comes first; a NaN is above all."
             }
         }
     }
