@@ -24,6 +24,8 @@ mod order;
 mod par;
 mod pool;
 mod reduce;
+mod roi_pool;
+mod sampler;
 mod sgd;
 mod softmax;
 mod special;
@@ -51,6 +53,8 @@ pub use par::{Par, Serial};
 pub use pool::{Pool, PoolKind};
 pub(crate) use reduce::ReduceLoops;
 pub use reduce::{Reduction, reduce};
+pub use roi_pool::RoiPool;
+pub use sampler::Sampler;
 pub use sgd::{Sgd, sgd_momentum_update, sgd_update};
 pub use softmax::{
     CrossEntropy, log_softmax, log_softmax_backward, softmax, softmax_backward, softmax_cross_entropy,

@@ -9,6 +9,7 @@ mod activation;
 mod add_n;
 mod batch_dot;
 mod batch_norm;
+mod bilinear_sampler;
 mod broadcast;
 mod cast;
 mod clip;
@@ -22,6 +23,7 @@ mod dtype;
 mod fill;
 mod fully_connected;
 mod function;
+mod grid_generator;
 mod gather_nd;
 mod instance_norm;
 mod labels;
@@ -43,6 +45,7 @@ mod regression_output;
 mod repeat;
 mod repeated;
 mod reshape;
+mod roi_pooling;
 mod scalar;
 mod select;
 mod sequence;
@@ -295,6 +298,12 @@ const KERNELS: &[(&str, Make)] = &[
     ("size_array", shape_of::size),
     ("UpSampling", floats!(upsampling::forward)),
     ("_backward_UpSampling", floats!(upsampling::backward)),
+    ("ROIPooling", floats!(roi_pooling::forward)),
+    ("_backward_ROIPooling", floats!(roi_pooling::backward)),
+    ("BilinearSampler", floats!(bilinear_sampler::forward)),
+    ("_backward_BilinearSampler", floats!(bilinear_sampler::backward)),
+    ("GridGenerator", floats!(grid_generator::forward)),
+    ("_backward_GridGenerator", floats!(grid_generator::backward)),
     ("take", numbers!(take::forward, 0, 1)),
     ("_backward_take", floats!(take::backward)),
     ("Embedding", numbers!(input 1: take::forward, 1, 0)),

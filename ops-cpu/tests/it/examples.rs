@@ -109,6 +109,14 @@ const LARGE: &[(&str, Given, Inputs)] = &[
     ("sort", &[], &[(&[131, 999], Apart)]),
     ("SequenceMask", &[("use_sequence_length", "True")], &[(&[35, 32, 99], Apart), (&[32], Classes(35))]),
     ("SequenceReverse", &[("use_sequence_length", "True")], &[(&[35, 32, 99], Apart), (&[32], Lengths(35))]),
+    (
+        "ROIPooling",
+        &[("pooled_size", "(6, 6)"), ("spatial_scale", "1")],
+        &[(&[9, 8, 40, 40], Apart), (&[45, 5], Classes(9))],
+    ),
+    ("BilinearSampler", &[], &[(&[9, 8, 40, 40], Apart), (&[9, 2, 30, 50], Share)]),
+    ("GridGenerator", &[("transform_type", "affine"), ("target_shape", "(99, 70)")], &[(&[9, 6], Apart)]),
+    ("GridGenerator", &[("transform_type", "warp")], &[(&[9, 2, 70, 99], Apart)]),
 ];
 
 fn usage(op: &str, given: Given, inputs: Inputs) -> Use {

@@ -9,6 +9,7 @@ mod add_n;
 mod batch_dot;
 mod batch_norm;
 mod arg_max;
+mod bilinear_sampler;
 mod broadcast;
 mod broadcast_to;
 mod cast;
@@ -27,6 +28,7 @@ mod expand_squeeze;
 mod fill;
 mod flatten;
 mod fully_connected;
+mod grid_generator;
 mod instance_norm;
 mod gather_nd;
 mod layout;
@@ -45,6 +47,7 @@ mod regression_output;
 mod repeat;
 mod reshape;
 mod reverse;
+mod roi_pooling;
 mod scalar;
 mod select;
 mod sequence;
@@ -67,6 +70,7 @@ pub use convolution::convolution_window;
 pub use crop::crop_origin;
 pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
+pub use grid_generator::grid_is_affine;
 pub use leaky_relu::leaky_relu_saves_output;
 pub use order::{Ordered, order_axis};
 pub use pad::pad_widths;
@@ -76,6 +80,7 @@ pub use range::{arange_numbers, linspace_numbers};
 pub use reduce::reduced_axes;
 pub use repeat::{repeat_axis, tile_reps};
 pub use reverse::reversed_axes;
+pub use roi_pooling::pooled_size;
 pub use slice::{Span, slice_spans};
 pub use slice_channel::slice_channel_axis;
 pub use softmax::temperature;
@@ -214,6 +219,12 @@ fn indexing_family(provider: Provider) -> Provider {
         .operator(sequence::Sequence::Last)
         .operator(sequence::Sequence::Reverse)
         .operator(sequence::LastBackward)
+        .operator(roi_pooling::RoiPooling)
+        .operator(roi_pooling::Backward)
+        .operator(bilinear_sampler::BilinearSampler)
+        .operator(bilinear_sampler::Backward)
+        .operator(grid_generator::GridGenerator)
+        .operator(grid_generator::Backward)
 }
 
 /// Adds one node of a gradient that is composed of several, named `<node>_backward_<part>`, with no parameters.

@@ -1,7 +1,7 @@
 //! Operators that find elements by numbers, and numbers of elements.
 
 use super::Example;
-use super::Values::{self, Apart, Around, Classes, IntClasses, Lengths};
+use super::Values::{self, Apart, Around, Classes, IntClasses, Lengths, Share};
 
 const D: (&[usize], Values) = (&[2, 3, 4], Apart);
 const M: (&[usize], Values) = (&[3, 4], Apart);
@@ -66,4 +66,25 @@ pub(super) const EXAMPLES: &[Example] = &[
     ("SequenceLast", &[USED, ("axis", "1")], &[M, (&[3], Lengths(4))], &[&[3]]),
     ("SequenceReverse", &[], &[T], &[T.0]),
     ("SequenceReverse", &[USED, ("axis", "0")], &[T, (&[2], Lengths(3))], &[T.0]),
+    (
+        "ROIPooling",
+        &[("pooled_size", "(2, 3)"), ("spatial_scale", "1")],
+        &[(&[4, 2, 6, 5], Apart), (&[7, 5], Classes(4))],
+        &[&[7, 2, 2, 3], &[7, 2, 2, 3]],
+    ),
+    (
+        "ROIPooling",
+        &[("pooled_size", "(3, 1)"), ("spatial_scale", "0.6")],
+        &[(&[3, 1, 4, 4], Apart), (&[4, 5], Classes(3))],
+        &[&[4, 1, 3, 1], &[4, 1, 3, 1]],
+    ),
+    ("BilinearSampler", &[], &[(&[2, 3, 4, 5], Apart), (&[2, 2, 3, 2], Share)], &[&[2, 3, 3, 2]]),
+    ("BilinearSampler", &[("cudnn_off", "True")], &[(&[1, 2, 3, 3], Apart), (&[1, 2, 4, 4], Apart)], &[&[1, 2, 4, 4]]),
+    (
+        "GridGenerator",
+        &[("transform_type", "affine"), ("target_shape", "(3, 4)")],
+        &[(&[2, 6], Apart)],
+        &[&[2, 2, 3, 4]],
+    ),
+    ("GridGenerator", &[("transform_type", "warp")], &[(&[2, 2, 3, 5], Apart)], &[&[2, 2, 3, 5]]),
 ];
