@@ -379,7 +379,8 @@ impl Taken {
     }
 
     fn take(&self, i: usize, what: &str) -> Result<()> {
-        let word = self.0.get(i / 64).ok_or_else(|| contract(format!("{what} {i} is asked for, which there is not")))?;
+        let word =
+            self.0.get(i / 64).ok_or_else(|| contract(format!("{what} {i} is asked for, which there is not")))?;
         let bit = 1 << (i % 64);
         if word.get() & bit != 0 {
             return Err(contract(format!("{what} {i} is asked for twice")));

@@ -32,13 +32,7 @@ fn each(lanes: Lanes, k: usize, places: &[u64], mut f: impl FnMut(usize, usize, 
 
 /// Writes the places to output `o`, as numbers of its dtype.
 fn write_places(ctx: &KernelCtx<'_>, o: usize, lanes: Lanes, k: usize, places: &[u64]) -> Result<()> {
-    fn write<T: Element + Number>(
-        ctx: &KernelCtx<'_>,
-        o: usize,
-        lanes: Lanes,
-        k: usize,
-        places: &[u64],
-    ) -> Result<()> {
+    fn write<T: Element + Number>(ctx: &KernelCtx<'_>, o: usize, lanes: Lanes, k: usize, places: &[u64]) -> Result<()> {
         let out = ctx.output::<T>(o)?;
         each(lanes, k, places, |element, _, place| out[element] = T::from_f64(place as f64));
         Ok(())

@@ -6,7 +6,11 @@ use std::sync::LazyLock;
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     Schema::new()
         .choice("transform_type", &["affine", "warp"], None, "What data is: affine maps, or shifts of pixels.")
-        .tuple("target_shape", Some(&[0, 0]), "Height and width of the output of affine maps. Without effect for shifts.")
+        .tuple(
+            "target_shape",
+            Some(&[0, 0]),
+            "Height and width of the output of affine maps. Without effect for shifts.",
+        )
 });
 
 /// Whether a `GridGenerator` is given affine maps.
@@ -23,7 +27,9 @@ fn target(params: &Params) -> Result<[usize; 2]> {
         (&[height, width], 2) => Ok([height, width]),
         _ => {
             let shape = params.value("target_shape");
-            Err(Error::Param(format!("parameter \"target_shape\" is {shape}, wanted a height and a width of at least 1")))
+            Err(Error::Param(format!(
+                "parameter \"target_shape\" is {shape}, wanted a height and a width of at least 1"
+            )))
         }
     }
 }

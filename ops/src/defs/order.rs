@@ -2,18 +2,12 @@
 
 use super::dims::axis_of;
 use super::layout::bare;
-use crate::{
-    DType, DTypes, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value,
-};
+use crate::{DType, DTypes, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, Value};
 use std::sync::LazyLock;
 
 fn with_axis(schema: Schema) -> Schema {
-    schema.param(
-        "axis",
-        Kind::Int(i64::from(i32::MIN), i64::from(i32::MAX)),
-        Some(Value::Int(-1)),
-        "The axis; negative ones count from the end. None is data as one axis.",
-    )
+    let doc = "The axis; negative ones count from the end. None is data as one axis.";
+    schema.int("axis", i64::from(i32::MIN)..=i64::from(i32::MAX), Some(-1), doc).or_none()
 }
 
 fn with_dtype(schema: Schema) -> Schema {
@@ -124,7 +118,9 @@ impl Operator for Order {
             Order::TopK => {
                 "The k largest elements along axis, the largest first, or their places. Of equal ones the first comes first; a NaN is above all."
             }
-            Order::Sort => "The elements of data in order along axis. Of equal ones the first comes first; a NaN is above all.",
+            Order::Sort => {
+                "The elements of data in order along axis. Of equal ones the first comes first; a NaN is above all."
+            }
             Order::ArgSort => {
                 "The places of the elements of data in order along axis. Of equal ones the first comes first; a NaN is above all."
             }

@@ -3,19 +3,12 @@
 use super::dims::axis_of;
 use super::elementwise::NO_PARAMS;
 use super::layout::bare;
-use crate::{
-    DType, DTypes, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value,
-};
+use crate::{DType, DTypes, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, Value};
 use std::sync::LazyLock;
 
 static PICK: LazyLock<Schema> = LazyLock::new(|| {
     Schema::new()
-        .param(
-            "axis",
-            Kind::Int(i64::from(i32::MIN), i64::from(i32::MAX)),
-            Some(Value::Int(-1)),
-            "The axis; negative ones count from the end.",
-        )
+        .int("axis", i64::from(i32::MIN)..=i64::from(i32::MAX), Some(-1), "The axis; negative ones count from the end.")
         .bool("keepdims", Some(false), "Leave the axis in, with length 1.")
         .choice(
             "mode",
@@ -114,13 +107,6 @@ impl Operator for Pick {
         }
     }
 
-    fn check(&self, params: &Params) -> Result<()> {
-        match params.iter().find(|(name, _)| *name == "axis") {
-            Some((_, Value::Int(_))) | None => Ok(()),
-            Some((_, axis)) => Err(Error::Param(format!("parameter \"axis\" is {axis}, wanted an axis"))),
-        }
-    }
-
     fn inputs(&self, _: &Params) -> Vec<String> {
         self.names().map(String::from).to_vec()
     }
@@ -168,10 +154,6 @@ impl Operator for Backward {
 
     fn schema(&self) -> &Schema {
         self.0.schema()
-    }
-
-    fn check(&self, params: &Params) -> Result<()> {
-        self.0.check(params)
     }
 
     fn inputs(&self, _: &Params) -> Vec<String> {

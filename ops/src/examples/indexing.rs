@@ -14,7 +14,12 @@ pub(super) const EXAMPLES: &[Example] = &[
     ("take", &[("axis", "1")], &[D, (&[5], Around(3))], &[&[2, 5, 4]]),
     ("take", &[("axis", "-1"), ("mode", "wrap")], &[D, (&[2, 1], Around(4))], &[&[2, 3, 2, 1]]),
     ("take", &[("axis", "0"), ("mode", "raise")], &[D, (&[3], IntClasses(2))], &[&[3, 3, 4]]),
-    ("Embedding", &[("input_dim", "5"), ("output_dim", "3")], &[(&[2, 4], Classes(5)), (&[5, 3], Apart)], &[&[2, 4, 3]]),
+    (
+        "Embedding",
+        &[("input_dim", "5"), ("output_dim", "3")],
+        &[(&[2, 4], Classes(5)), (&[5, 3], Apart)],
+        &[&[2, 4, 3]],
+    ),
     (
         "Embedding",
         &[("input_dim", "2"), ("output_dim", "3"), ("sparse_grad", "True")],
