@@ -6,6 +6,7 @@ use crate::{DType, Philox};
 
 mod core;
 mod elementwise;
+mod indexing;
 mod layout;
 mod normalise;
 mod reductions;
@@ -21,6 +22,10 @@ pub enum Values {
     Classes(usize),
     /// The same as int32.
     IntClasses(usize),
+    /// Whole numbers from 1 to this, such as lengths of sequences.
+    Lengths(usize),
+    /// Whole numbers from minus this to below its double, such as indices of which some are out of range.
+    Around(usize),
     /// In 0..1.
     Share,
     /// In 1.5..4.
@@ -41,6 +46,8 @@ impl Values {
             }
             Values::Positive => (0..len).map(|i| 0.5 + 2.0 * share(i)).collect(),
             Values::Classes(n) | Values::IntClasses(n) => (0..len).map(|i| (share(i) * n as f64).floor()).collect(),
+            Values::Lengths(n) => (0..len).map(|i| (share(i) * n as f64).floor() + 1.0).collect(),
+            Values::Around(n) => (0..len).map(|i| ((share(i) * 3.0 - 1.0) * n as f64).floor()).collect(),
             Values::Share => (0..len).map(share).collect(),
             Values::AboveOne => (0..len).map(|i| 1.5 + 2.5 * share(i)).collect(),
         };
@@ -61,7 +68,14 @@ pub type Example = (&'static str, Given, Inputs, Outputs);
 
 /// Each family's examples.
 pub fn all() -> impl Iterator<Item = &'static Example> {
-    [core::EXAMPLES, elementwise::EXAMPLES, reductions::EXAMPLES, layout::EXAMPLES, normalise::EXAMPLES]
-        .into_iter()
-        .flatten()
+    [
+        core::EXAMPLES,
+        elementwise::EXAMPLES,
+        reductions::EXAMPLES,
+        layout::EXAMPLES,
+        normalise::EXAMPLES,
+        indexing::EXAMPLES,
+    ]
+    .into_iter()
+    .flatten()
 }

@@ -147,8 +147,8 @@ pub struct KernelCtx<'a> {
     inputs: SmallVec<[RawView; 4]>,
     mutated: SmallVec<[usize; 2]>,
     outputs: SmallVec<[Option<RawView>; 4]>,
-    /// Outputs and mutated inputs that were given out, as bits.
-    taken: (Cell<u64>, Cell<u64>),
+    /// Outputs and mutated inputs that were given out.
+    taken: (Taken, Taken),
     workspace: Option<RawView>,
     rng: Philox,
 }
@@ -165,7 +165,7 @@ impl<'a> KernelCtx<'a> {
         workspace: Option<RawView>,
         rng: Philox,
     ) -> Self {
-        let taken = (Cell::new(0), Cell::new(0));
+        let taken = (Taken::none_of(outputs.len()), Taken::none_of(inputs.len()));
         KernelCtx { task, inputs, mutated: mutated.into(), outputs, taken, workspace, rng }
     }
 
@@ -176,7 +176,7 @@ impl<'a> KernelCtx<'a> {
             inputs: self.inputs.clone(),
             mutated: self.mutated.clone(),
             outputs: self.outputs.clone(),
-            taken: (Cell::new(0), Cell::new(0)),
+            taken: (Taken::none_of(self.outputs.len()), Taken::none_of(self.inputs.len())),
             workspace: self.workspace.clone(),
             rng: self.rng,
         }
@@ -221,6 +221,12 @@ impl<'a> KernelCtx<'a> {
         &self.inputs[i].desc.shape
     }
 
+    /// Shape and dtype of an output; `None` if nobody wants it.
+    #[must_use]
+    pub fn output_desc(&self, o: usize) -> Option<&TensorDesc> {
+        self.outputs[o].as_ref().map(|view| &view.desc)
+    }
+
     /// Whether output `o` is to be computed.
     #[must_use]
     pub fn is_wanted(&self, o: usize) -> bool {
@@ -252,7 +258,7 @@ impl<'a> KernelCtx<'a> {
         if let Some(i) = self.inputs.iter().position(|i| i.overlaps(view)) {
             return Err(contract(format!("output {o} shares memory with input {i}: ask for both with pair()")));
         }
-        take(&self.taken.0, o, "output")?;
+        self.taken.0.take(o, "output")?;
         // SAFETY: the task has it alone, and it is given out once.
         Ok(unsafe { view.as_mut_slice() })
     }
@@ -267,7 +273,7 @@ impl<'a> KernelCtx<'a> {
         if !self.mutated.contains(&i) || overlap {
             return Err(contract(format!("input {i} is not declared as mutated, or overlaps another input")));
         }
-        take(&self.taken.1, i, "mutated input")?;
+        self.taken.1.take(i, "mutated input")?;
         // SAFETY: the task has it alone, it is given out once, and no other input overlaps it. Outputs that do are
         // refused by `output` and, since it is no plain input, by `pair`.
         Ok(unsafe { view.as_mut_slice() })
@@ -297,7 +303,7 @@ impl<'a> KernelCtx<'a> {
         {
             return Err(contract(format!("input {i} and output {o} overlap otherwise than in place")));
         }
-        take(&self.taken.0, o, "output")?;
+        self.taken.0.take(o, "output")?;
         // SAFETY: the task has the output alone, it is given out once, the input is the same memory and `input` refuses
         // it, and no other view overlaps it.
         Ok(Pair::Same(unsafe { to.as_mut_slice() }))
@@ -363,14 +369,25 @@ fn check_dtype(what: &str, i: usize, is: DType, wanted: DType) -> Result<()> {
     Err(Error::DType(format!("{what} {i} holds {is}, the kernel wants {wanted}")))
 }
 
-fn take(taken: &Cell<u64>, i: usize, what: &str) -> Result<()> {
-    let bit = u32::try_from(i).ok().and_then(|i| 1_u64.checked_shl(i));
-    let bit = bit.ok_or_else(|| contract(format!("{what} {i} is above 63")))?;
-    if taken.get() & bit != 0 {
-        return Err(contract(format!("{what} {i} is asked for twice")));
+/// Which tensors were given out, as bits: in place up to 64, which is all but always enough.
+struct Taken(SmallVec<[Cell<u64>; 1]>);
+
+impl Taken {
+    /// None yet, of `n` tensors.
+    fn none_of(n: usize) -> Taken {
+        Taken(SmallVec::from_elem(Cell::new(0), n.div_ceil(64)))
     }
-    taken.set(taken.get() | bit);
-    Ok(())
+
+    fn take(&self, i: usize, what: &str) -> Result<()> {
+        let word =
+            self.0.get(i / 64).ok_or_else(|| contract(format!("{what} {i} is asked for, which there is not")))?;
+        let bit = 1 << (i % 64);
+        if word.get() & bit != 0 {
+            return Err(contract(format!("{what} {i} is asked for twice")));
+        }
+        word.set(word.get() | bit);
+        Ok(())
+    }
 }
 
 fn contract(text: String) -> Error {

@@ -83,6 +83,8 @@ pub struct Param {
     pub kind: Kind,
     /// Its value when not given; without one it must be given.
     pub default: Option<Value>,
+    /// Whether it may be `None` though that is not its default.
+    pub or_none: bool,
 }
 
 /// The parameters of an operator, in order.
@@ -112,7 +114,14 @@ impl Schema {
     /// Adds a parameter.
     #[must_use]
     pub fn param(mut self, name: &str, kind: Kind, default: Option<Value>, doc: &str) -> Self {
-        self.0.push(Param { name: name.to_string(), doc: doc.to_string(), kind, default });
+        self.0.push(Param { name: name.to_string(), doc: doc.to_string(), kind, default, or_none: false });
+        self
+    }
+
+    /// Lets the parameter that was added last be `None` too.
+    #[must_use]
+    pub fn or_none(mut self) -> Self {
+        self.0.last_mut().into_iter().for_each(|param| param.or_none = true);
         self
     }
 
@@ -213,7 +222,7 @@ impl Param {
     pub(crate) fn parse(&self, text: &str) -> Result<Value> {
         let refuse = || Error::Param(format!("parameter \"{}\" is \"{text}\", wanted {}", self.name, self.wanted()));
         let text = text.trim();
-        if text == "None" && self.default == Some(Value::None) {
+        if text == "None" && (self.or_none || self.default == Some(Value::None)) {
             return Ok(Value::None);
         }
         match &self.kind {

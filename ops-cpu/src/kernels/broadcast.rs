@@ -29,8 +29,11 @@ pub(super) fn forward<T: BinaryLoops + Element>(call: &KernelCall<'_>, op: Binar
     }))
 }
 
+/// A derivative at the two operands.
+type Derivative<T> = fn(T, T) -> T;
+
 /// The derivatives by both operands of a function that is no plain arithmetic, as functions of both.
-fn derivatives<T: Real>(op: Binary) -> Option<[fn(T, T) -> T; 2]> {
+fn derivatives<T: Real>(op: Binary) -> Option<[Derivative<T>; 2]> {
     Some(match op {
         Binary::Mod => [|_, _| T::ONE, |a, b| -floor(a / b)],
         Binary::Power => [|a, b| b * a.powf(b - T::ONE), |a, b| a.powf(b) * a.ln()],

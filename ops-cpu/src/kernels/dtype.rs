@@ -20,7 +20,16 @@ pub(super) fn working_dtype(call: &KernelCall<'_>) -> Result<DType> {
 
 /// The kernel for the dtype that `call` works in, which must be float32 or float64.
 pub(super) fn by_float(call: &KernelCall<'_>, single: Make, double: Make) -> Result<Box<dyn Kernel>> {
-    match working_dtype(call)? {
+    by_float_dtype(working_dtype(call)?, call, single, double)
+}
+
+/// The kernel for the dtype of input `i`, likewise.
+pub(super) fn by_float_of(call: &KernelCall<'_>, i: usize, single: Make, double: Make) -> Result<Box<dyn Kernel>> {
+    by_float_dtype(call.inputs[i].dtype, call, single, double)
+}
+
+fn by_float_dtype(dtype: DType, call: &KernelCall<'_>, single: Make, double: Make) -> Result<Box<dyn Kernel>> {
+    match dtype {
         DType::F32 => single(call),
         DType::F64 => double(call),
         other => Err(Error::DType(format!("data holds {other}, wanted float32 or float64"))),

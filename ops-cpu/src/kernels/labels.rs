@@ -1,58 +1,55 @@
-//! Class labels of any dtype.
+//! Labels and indices of any dtype.
 
+use crate::compute::Number;
+use half::{bf16, f16};
+use std::ops::Range;
 use varflow_ops::{DType, Error, KernelCtx, Result};
 
-/// Labels, read as numbers.
-#[derive(Clone, Copy)]
-pub(super) enum Labels<'a> {
-    F32(&'a [f32]),
-    F64(&'a [f64]),
-    U8(&'a [u8]),
-    I8(&'a [i8]),
-    I32(&'a [i32]),
-    I64(&'a [i64]),
+macro_rules! labels {
+    ($($dtype:ident $t:ty),*) => {
+        /// Numbers of any dtype: labels, indices, lengths, conditions.
+        #[derive(Clone, Copy)]
+        pub(super) enum Labels<'a> {
+            $($dtype(&'a [$t]),)*
+        }
+
+        impl<'a> Labels<'a> {
+            /// Input `i`.
+            pub(super) fn of(ctx: &KernelCtx<'a>, i: usize) -> Result<Labels<'a>> {
+                match ctx.input_desc(i).dtype {
+                    $(DType::$dtype => Ok(Labels::$dtype(ctx.input(i)?)),)*
+                    other => Err(Error::DType(format!("input {i} holds {other}, wanted numbers"))),
+                }
+            }
+
+            pub(super) fn len(self) -> usize {
+                match self {
+                    $(Labels::$dtype(labels) => labels.len(),)*
+                }
+            }
+
+            /// Label `i`; exact up to 2^53.
+            pub(super) fn number(self, i: usize) -> f64 {
+                match self {
+                    $(Labels::$dtype(labels) => labels[i].to_f64(),)*
+                }
+            }
+
+            /// Calls `f(label)` for those of a range, in order: faster than [`number`](Self::number) for each.
+            pub(super) fn each(self, range: Range<usize>, mut f: impl FnMut(f64)) {
+                match self {
+                    $(Labels::$dtype(labels) => labels[range].iter().for_each(|label| f(label.to_f64())),)*
+                }
+            }
+        }
+    };
 }
 
-impl<'a> Labels<'a> {
-    /// Input `i`.
-    pub(super) fn of(ctx: &KernelCtx<'a>, i: usize) -> Result<Labels<'a>> {
-        Ok(match ctx.input_desc(i).dtype {
-            DType::F32 => Labels::F32(ctx.input(i)?),
-            DType::F64 => Labels::F64(ctx.input(i)?),
-            DType::U8 => Labels::U8(ctx.input(i)?),
-            DType::I8 => Labels::I8(ctx.input(i)?),
-            DType::I32 => Labels::I32(ctx.input(i)?),
-            DType::I64 => Labels::I64(ctx.input(i)?),
-            other => {
-                let wanted = "float32, float64, uint8, int8, int32 or int64";
-                return Err(Error::DType(format!("label holds {other}, wanted {wanted}")));
-            }
-        })
-    }
+labels!(
+    F32 f32, F64 f64, F16 f16, BF16 bf16, U8 u8, I8 i8, U16 u16, I16 i16, U32 u32, I32 i32, U64 u64, I64 i64
+);
 
-    pub(super) fn len(self) -> usize {
-        match self {
-            Labels::F32(labels) => labels.len(),
-            Labels::F64(labels) => labels.len(),
-            Labels::U8(labels) => labels.len(),
-            Labels::I8(labels) => labels.len(),
-            Labels::I32(labels) => labels.len(),
-            Labels::I64(labels) => labels.len(),
-        }
-    }
-
-    /// Label `i`; exact up to 2^53.
-    pub(super) fn number(self, i: usize) -> f64 {
-        match self {
-            Labels::F32(labels) => f64::from(labels[i]),
-            Labels::F64(labels) => labels[i],
-            Labels::U8(labels) => f64::from(labels[i]),
-            Labels::I8(labels) => f64::from(labels[i]),
-            Labels::I32(labels) => f64::from(labels[i]),
-            Labels::I64(labels) => labels[i] as f64,
-        }
-    }
-
+impl Labels<'_> {
     /// How many labels, as integers, are not `ignored`.
     pub(super) fn count_others(self, ignored: f64) -> usize {
         (0..self.len()).filter(|i| self.number(*i).trunc() != ignored).count()

@@ -1,7 +1,7 @@
 //! The kernels: one file each operator or family, named as in `varflow_ops::defs`, and one line each in [`KERNELS`].
 
 use crate::compute::{Binary, Function, Reduction};
-use dtype::{Make, by_float};
+use dtype::{Make, by_float, by_float_of};
 use regression_output::Regression;
 use varflow_ops::{DType, DeviceKind, Error, KernelCall, Provider};
 
@@ -9,6 +9,7 @@ mod activation;
 mod add_n;
 mod batch_dot;
 mod batch_norm;
+mod bilinear_sampler;
 mod broadcast;
 mod cast;
 mod clip;
@@ -22,6 +23,8 @@ mod dtype;
 mod fill;
 mod fully_connected;
 mod function;
+mod gather_nd;
+mod grid_generator;
 mod instance_norm;
 mod labels;
 mod leaky_relu;
@@ -29,8 +32,11 @@ mod local;
 mod lrn;
 mod make_loss;
 mod norm;
+mod order;
 mod pair;
 mod par;
+mod pick;
+mod places;
 mod pooling;
 mod random;
 mod range;
@@ -39,18 +45,25 @@ mod regression_output;
 mod repeat;
 mod repeated;
 mod reshape;
+mod roi_pooling;
 mod scalar;
+mod select;
+mod sequence;
 mod sgd;
 mod shape_of;
 mod slice;
 mod softmax;
 mod softmax_output;
+mod take;
 mod transpose;
 mod unary;
 mod upsampling;
 
-/// A kernel that is generic over [`dtype::Real`], and perhaps one of a family.
+/// A kernel that is generic over [`dtype::Real`], that of an input if one is said, and perhaps one of a family.
 macro_rules! floats {
+    (input $i:literal: $file:ident::$make:ident) => {
+        |call| by_float_of(call, $i, $file::$make::<f32>, $file::$make::<f64>)
+    };
     ($file:ident::$make:ident) => {
         |call| by_float(call, $file::$make::<f32>, $file::$make::<f64>)
     };
@@ -59,24 +72,33 @@ macro_rules! floats {
     };
 }
 
-/// A kernel that is generic over element types, and perhaps one of a family.
+/// A kernel that is generic over element types, those of an input or output if one is said, and perhaps one of a family.
 macro_rules! numbers {
-    ($file:ident::$make:ident $(, $of:expr)?) => {
-        |call| match dtype::working_dtype(call)? {
-            DType::F32 => $file::$make::<f32>(call $(, $of)?),
-            DType::F64 => $file::$make::<f64>(call $(, $of)?),
-            DType::F16 => $file::$make::<half::f16>(call $(, $of)?),
-            DType::BF16 => $file::$make::<half::bf16>(call $(, $of)?),
-            DType::U8 => $file::$make::<u8>(call $(, $of)?),
-            DType::I8 => $file::$make::<i8>(call $(, $of)?),
-            DType::U16 => $file::$make::<u16>(call $(, $of)?),
-            DType::I16 => $file::$make::<i16>(call $(, $of)?),
-            DType::U32 => $file::$make::<u32>(call $(, $of)?),
-            DType::I32 => $file::$make::<i32>(call $(, $of)?),
-            DType::U64 => $file::$make::<u64>(call $(, $of)?),
-            DType::I64 => $file::$make::<i64>(call $(, $of)?),
+    (input $i:literal: $($make:tt)*) => {
+        |call| numbers!(of call.inputs[$i].dtype, call, $($make)*)
+    };
+    (output $o:literal: $($make:tt)*) => {
+        |call| numbers!(of call.outputs[$o].dtype, call, $($make)*)
+    };
+    (of $dtype:expr, $call:ident, $file:ident::$make:ident $(, $of:expr)*) => {
+        match $dtype {
+            DType::F32 => $file::$make::<f32>($call $(, $of)*),
+            DType::F64 => $file::$make::<f64>($call $(, $of)*),
+            DType::F16 => $file::$make::<half::f16>($call $(, $of)*),
+            DType::BF16 => $file::$make::<half::bf16>($call $(, $of)*),
+            DType::U8 => $file::$make::<u8>($call $(, $of)*),
+            DType::I8 => $file::$make::<i8>($call $(, $of)*),
+            DType::U16 => $file::$make::<u16>($call $(, $of)*),
+            DType::I16 => $file::$make::<i16>($call $(, $of)*),
+            DType::U32 => $file::$make::<u32>($call $(, $of)*),
+            DType::I32 => $file::$make::<i32>($call $(, $of)*),
+            DType::U64 => $file::$make::<u64>($call $(, $of)*),
+            DType::I64 => $file::$make::<i64>($call $(, $of)*),
             DType::Bool => Err(Error::DType("data holds bool, wanted numbers".to_string())),
         }
+    };
+    ($($make:tt)*) => {
+        |call| numbers!(of dtype::working_dtype(call)?, call, $($make)*)
     };
 }
 
@@ -276,6 +298,38 @@ const KERNELS: &[(&str, Make)] = &[
     ("size_array", shape_of::size),
     ("UpSampling", floats!(upsampling::forward)),
     ("_backward_UpSampling", floats!(upsampling::backward)),
+    ("ROIPooling", floats!(roi_pooling::forward)),
+    ("_backward_ROIPooling", floats!(roi_pooling::backward)),
+    ("BilinearSampler", floats!(bilinear_sampler::forward)),
+    ("_backward_BilinearSampler", floats!(bilinear_sampler::backward)),
+    ("GridGenerator", floats!(grid_generator::forward)),
+    ("_backward_GridGenerator", floats!(grid_generator::backward)),
+    ("take", numbers!(take::forward, 0, 1)),
+    ("_backward_take", floats!(take::backward)),
+    ("Embedding", numbers!(input 1: take::forward, 1, 0)),
+    ("_backward_Embedding", floats!(take::backward)),
+    ("pick", numbers!(pick::forward)),
+    ("_backward_pick", floats!(pick::backward)),
+    ("batch_take", numbers!(pick::forward)),
+    ("_backward_batch_take", floats!(pick::backward)),
+    ("one_hot", numbers!(output 0: pick::one_hot)),
+    ("where", numbers!(input 1: select::forward)),
+    ("_backward_where", floats!(input 1: select::backward)),
+    ("gather_nd", numbers!(gather_nd::forward)),
+    ("_backward_gather_nd", floats!(gather_nd::backward)),
+    ("scatter_nd", numbers!(gather_nd::scatter)),
+    ("argmax", numbers!(order::extreme, true)),
+    ("argmin", numbers!(order::extreme, false)),
+    ("argmax_channel", numbers!(order::extreme, true)),
+    ("topk", numbers!(order::top_k)),
+    ("_backward_topk", floats!(order::backward)),
+    ("sort", numbers!(order::sort)),
+    ("_backward_sort", floats!(order::backward)),
+    ("argsort", numbers!(order::arg_sort)),
+    ("SequenceMask", numbers!(sequence::mask)),
+    ("SequenceLast", numbers!(sequence::last)),
+    ("_backward_SequenceLast", floats!(sequence::last_backward)),
+    ("SequenceReverse", numbers!(sequence::reverse)),
 ];
 
 /// CPU kernels of all built-in operators, and the reduction `local`.

@@ -4,7 +4,7 @@ use super::graph;
 use super::usage::{Array, Use};
 use std::sync::LazyLock;
 use varflow_ops::defs;
-use varflow_ops::examples::Values::{self, Apart, Classes, Positive, Share};
+use varflow_ops::examples::Values::{self, Apart, Around, Classes, Lengths, Positive, Share};
 use varflow_ops::examples::{self, Given, Inputs};
 
 /// An array of such values.
@@ -83,6 +83,32 @@ const LARGE: &[(&str, Given, Inputs)] = &[
         &[("lr", "0.1"), ("momentum", "0.9")],
         &[(&[131, 999], Apart), (&[131, 999], Apart), (&[131, 999], Apart)],
     ),
+    ("Concat", &[("num_args", "3"), ("dim", "1")], &[(&[99, 700], Apart), (&[99, 1], Apart), (&[99, 650], Apart)]),
+    ("SliceChannel", &[("num_outputs", "3")], &[(&[131, 999], Apart)]),
+    ("slice", &[("begin", "(3, 990)"), ("end", "(130, 5)"), ("step", "(1, -1)")], &[(&[131, 999], Apart)]),
+    ("Pad", &[("mode", "reflect"), ("pad_width", "(0, 0, 0, 0, 5, 6, 7, 8)")], &[(&[9, 8, 40, 40], Apart)]),
+    ("take", &[("axis", "1"), ("mode", "wrap")], &[(&[31, 99, 33], Apart), (&[101], Around(99))]),
+    ("take", &[("axis", "-1")], &[(&[131, 999], Apart), (&[7, 71], Classes(999))]),
+    ("Embedding", &[("input_dim", "1999"), ("output_dim", "65")], &[(&[35, 32], Classes(1999)), (&[1999, 65], Apart)]),
+    ("pick", &[("axis", "1")], &[(&[67, 5, 999], Apart), (&[67, 999], Classes(5))]),
+    ("one_hot", &[("depth", "99")], &[(&[999], Classes(99))]),
+    ("where", &[], &[(&[131, 999], Classes(2)), (&[131, 999], Apart), (&[131, 999], Apart)]),
+    ("where", &[], &[(&[131], Classes(2)), (&[131, 999], Apart), (&[131, 999], Apart)]),
+    ("gather_nd", &[], &[(&[131, 99, 9], Apart), (&[2, 9999], Classes(99))]),
+    ("scatter_nd", &[("shape", "(131, 99, 9)")], &[(&[999, 9], Apart), (&[2, 999], Classes(99))]),
+    ("argmax", &[("axis", "1")], &[(&[131, 999], Apart)]),
+    ("topk", &[("k", "5"), ("ret_typ", "both"), ("axis", "0")], &[(&[131, 999], Apart)]),
+    ("sort", &[], &[(&[131, 999], Apart)]),
+    ("SequenceMask", &[("use_sequence_length", "True")], &[(&[35, 32, 99], Apart), (&[32], Classes(35))]),
+    ("SequenceReverse", &[("use_sequence_length", "True")], &[(&[35, 32, 99], Apart), (&[32], Lengths(35))]),
+    (
+        "ROIPooling",
+        &[("pooled_size", "(6, 6)"), ("spatial_scale", "1")],
+        &[(&[9, 8, 40, 40], Apart), (&[45, 5], Classes(9))],
+    ),
+    ("BilinearSampler", &[], &[(&[9, 8, 40, 40], Apart), (&[9, 2, 30, 50], Share)]),
+    ("GridGenerator", &[("transform_type", "affine"), ("target_shape", "(99, 70)")], &[(&[9, 6], Apart)]),
+    ("GridGenerator", &[("transform_type", "warp")], &[(&[9, 2, 70, 99], Apart)]),
 ];
 
 fn usage(op: &str, given: Given, inputs: Inputs) -> Use {

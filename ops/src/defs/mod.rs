@@ -6,8 +6,10 @@ use crate::{Attrs, Error, Result};
 
 mod activation;
 mod add_n;
+mod arg_max;
 mod batch_dot;
 mod batch_norm;
+mod bilinear_sampler;
 mod broadcast;
 mod broadcast_to;
 mod cast;
@@ -26,13 +28,17 @@ mod expand_squeeze;
 mod fill;
 mod flatten;
 mod fully_connected;
+mod gather_nd;
+mod grid_generator;
 mod instance_norm;
 mod layout;
 mod leaky_relu;
 mod like;
 mod lrn;
 mod make_loss;
+mod order;
 mod pad;
+mod pick;
 mod pooling;
 mod random;
 mod range;
@@ -41,7 +47,10 @@ mod regression_output;
 mod repeat;
 mod reshape;
 mod reverse;
+mod roi_pooling;
 mod scalar;
+mod select;
+mod sequence;
 mod sgd;
 mod shape_of;
 mod slice;
@@ -49,28 +58,35 @@ mod slice_channel;
 mod softmax;
 mod softmax_output;
 mod swap_axis;
+mod take;
 mod transpose;
 mod unary;
 mod upsampling;
 mod window;
 
+pub use arg_max::arg_axis;
 pub use concat::join_axis;
 pub use convolution::convolution_window;
 pub use crop::crop_origin;
 pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
+pub use grid_generator::grid_is_affine;
 pub use leaky_relu::leaky_relu_saves_output;
+pub use order::{Ordered, order_axis};
 pub use pad::pad_widths;
+pub use pick::pick_axis;
 pub use pooling::{counts_padding, pooling_window};
 pub use range::{arange_numbers, linspace_numbers};
 pub use reduce::reduced_axes;
 pub use repeat::{repeat_axis, tile_reps};
 pub use reverse::reversed_axes;
+pub use roi_pooling::pooled_size;
 pub use slice::{Span, slice_spans};
 pub use slice_channel::slice_channel_axis;
 pub use softmax::temperature;
 pub use softmax_output::softmax_output_axes;
 pub use swap_axis::swapped_order;
+pub use take::take_axis;
 pub use transpose::transpose_order;
 pub use upsampling::{bilinear_window, upsampling_is_bilinear};
 pub use window::{Rounding, Window};
@@ -117,7 +133,7 @@ pub fn provider() -> Provider {
         .operator(softmax_output::SoftmaxOutput)
         .operator(softmax_output::Backward)
         .operator(transpose::Transpose);
-    provider = layout_family(provider);
+    provider = indexing_family(layout_family(provider));
     provider = unary::ALL.into_iter().fold(provider, Provider::operator);
     provider = scalar::ALL.into_iter().fold(provider, Provider::operator);
     provider = elemwise_binary::ALL.into_iter().fold(provider, Provider::operator);
@@ -172,6 +188,43 @@ fn layout_family(provider: Provider) -> Provider {
     let provider = like::BACKWARD.into_iter().fold(provider, Provider::operator);
     let backward = slice::BACKWARD.into_iter().chain(repeat::BACKWARD).chain(broadcast_to::BACKWARD);
     backward.fold(provider, Provider::operator)
+}
+
+/// Operators that find elements by numbers, and numbers of elements.
+fn indexing_family(provider: Provider) -> Provider {
+    provider
+        .operator(take::Take::Take)
+        .operator(take::Take::Embedding)
+        .operator(take::Backward(take::Take::Take))
+        .operator(take::Backward(take::Take::Embedding))
+        .operator(pick::Pick::Pick)
+        .operator(pick::Pick::BatchTake)
+        .operator(pick::Backward(pick::Pick::Pick))
+        .operator(pick::Backward(pick::Pick::BatchTake))
+        .operator(pick::OneHot)
+        .operator(select::Where)
+        .operator(select::Backward)
+        .operator(gather_nd::GatherNd)
+        .operator(gather_nd::Backward)
+        .operator(gather_nd::ScatterNd)
+        .operator(arg_max::Arg::Max)
+        .operator(arg_max::Arg::Min)
+        .operator(arg_max::Arg::MaxChannel)
+        .operator(order::Order::TopK)
+        .operator(order::Order::Sort)
+        .operator(order::Order::ArgSort)
+        .operator(order::Backward(order::Order::TopK))
+        .operator(order::Backward(order::Order::Sort))
+        .operator(sequence::Sequence::Mask)
+        .operator(sequence::Sequence::Last)
+        .operator(sequence::Sequence::Reverse)
+        .operator(sequence::LastBackward)
+        .operator(roi_pooling::RoiPooling)
+        .operator(roi_pooling::Backward)
+        .operator(bilinear_sampler::BilinearSampler)
+        .operator(bilinear_sampler::Backward)
+        .operator(grid_generator::GridGenerator)
+        .operator(grid_generator::Backward)
 }
 
 /// Adds one node of a gradient that is composed of several, named `<node>_backward_<part>`, with no parameters.

@@ -193,7 +193,7 @@ unsafe fn param(name: String, table: &abi::Param) -> Result<Param> {
     };
     // SAFETY: by the contract.
     let doc = unsafe { text("its doc", table.doc) }?;
-    let mut param = Param { name, doc, kind, default: None };
+    let mut param = Param { name, doc, kind, default: None, or_none: false };
     if !table.default_value.is_null() {
         // SAFETY: by the contract.
         let default = unsafe { text("its default", table.default_value) }?;
