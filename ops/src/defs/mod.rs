@@ -26,7 +26,11 @@ mod expand_squeeze;
 mod fill;
 mod flatten;
 mod fully_connected;
+mod group_norm;
+mod hard_sigmoid;
 mod instance_norm;
+mod l2_normalization;
+mod layer_norm;
 mod layout;
 mod leaky_relu;
 mod like;
@@ -41,13 +45,18 @@ mod regression_output;
 mod repeat;
 mod reshape;
 mod reverse;
+mod rnn;
 mod scalar;
 mod sgd;
 mod shape_of;
 mod slice;
 mod slice_channel;
+mod smooth_l1;
 mod softmax;
+mod softmax_activation;
+mod softmax_cross_entropy;
 mod softmax_output;
+mod svm_output;
 mod swap_axis;
 mod transpose;
 mod unary;
@@ -59,6 +68,7 @@ pub use convolution::convolution_window;
 pub use crop::crop_origin;
 pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
+pub use l2_normalization::l2_normalization_vectors;
 pub use leaky_relu::leaky_relu_saves_output;
 pub use pad::pad_widths;
 pub use pooling::{counts_padding, pooling_window};
@@ -66,6 +76,7 @@ pub use range::{arange_numbers, linspace_numbers};
 pub use reduce::reduced_axes;
 pub use repeat::{repeat_axis, tile_reps};
 pub use reverse::reversed_axes;
+pub use rnn::{RnnMode, RnnSizes};
 pub use slice::{Span, slice_spans};
 pub use slice_channel::slice_channel_axis;
 pub use softmax::temperature;
@@ -112,11 +123,10 @@ pub fn provider() -> Provider {
         .operator(reshape::Backward)
         .operator(sgd::Update { momentum: false })
         .operator(sgd::Update { momentum: true })
-        .operator(softmax::Softmax { log: false })
-        .operator(softmax::Softmax { log: true })
         .operator(softmax_output::SoftmaxOutput)
         .operator(softmax_output::Backward)
         .operator(transpose::Transpose);
+    provider = norm_family(provider);
     provider = layout_family(provider);
     provider = unary::ALL.into_iter().fold(provider, Provider::operator);
     provider = scalar::ALL.into_iter().fold(provider, Provider::operator);
@@ -137,6 +147,29 @@ pub fn provider() -> Provider {
         .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
     provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
     broadcast::BACKWARD.into_iter().fold(provider, Provider::operator)
+}
+
+/// Normalisations, recurrent layers, and losses and steps of their kind.
+fn norm_family(provider: Provider) -> Provider {
+    let provider = provider
+        .operator(group_norm::GroupNorm)
+        .operator(group_norm::Backward)
+        .operator(l2_normalization::L2Normalization)
+        .operator(l2_normalization::Backward)
+        .operator(layer_norm::LayerNorm)
+        .operator(layer_norm::Backward)
+        .operator(make_loss::MakePlainLoss)
+        .operator(rnn::Rnn)
+        .operator(rnn::Backward)
+        .operator(softmax_activation::SoftmaxActivation)
+        .operator(softmax_activation::BACKWARD)
+        .operator(softmax_cross_entropy::SoftmaxCrossEntropy)
+        .operator(softmax_cross_entropy::Backward)
+        .operator(svm_output::SvmOutput)
+        .operator(svm_output::Backward);
+    let provider = softmax::ALL.into_iter().fold(provider, Provider::operator);
+    let provider = hard_sigmoid::ALL.into_iter().fold(provider, Provider::operator);
+    smooth_l1::ALL.into_iter().fold(provider, Provider::operator)
 }
 
 /// Operators that move elements.
