@@ -6,6 +6,7 @@ use crate::{DType, Philox};
 
 mod core;
 mod elementwise;
+mod layers;
 mod layout;
 mod normalise;
 mod reductions;
@@ -61,7 +62,14 @@ pub type Example = (&'static str, Given, Inputs, Outputs);
 
 /// Each family's examples.
 pub fn all() -> impl Iterator<Item = &'static Example> {
-    [core::EXAMPLES, elementwise::EXAMPLES, reductions::EXAMPLES, layout::EXAMPLES, normalise::EXAMPLES]
-        .into_iter()
-        .flatten()
+    [
+        core::EXAMPLES,
+        elementwise::EXAMPLES,
+        reductions::EXAMPLES,
+        layers::EXAMPLES,
+        layout::EXAMPLES,
+        normalise::EXAMPLES,
+    ]
+    .into_iter()
+    .flatten()
 }

@@ -71,7 +71,7 @@ pub use dims::{around_axis, axis_of};
 pub use l2_normalization::l2_normalization_vectors;
 pub use leaky_relu::leaky_relu_saves_output;
 pub use pad::pad_widths;
-pub use pooling::{counts_padding, pooling_window};
+pub use pooling::{counts_padding, pooling_power, pooling_window};
 pub use range::{arange_numbers, linspace_numbers};
 pub use reduce::reduced_axes;
 pub use repeat::{repeat_axis, tile_reps};

@@ -1,0 +1,106 @@
+//! Examples of recurrent layers, of normalisations of samples, of pooling by powers, and of losses.
+
+use super::Example;
+use super::Values::{Apart, Classes, IntClasses, Positive, Share};
+
+pub(super) const EXAMPLES: &[Example] = &[
+    (
+        "RNN",
+        &[("mode", "lstm"), ("state_size", "3"), ("num_layers", "1")],
+        &[(&[3, 2, 4], Apart), (&[108], Apart), (&[1, 2, 3], Apart), (&[1, 2, 3], Apart)],
+        &[&[3, 2, 3], &[3, 2, 18]],
+    ),
+    (
+        "RNN",
+        &[
+            ("mode", "lstm"),
+            ("state_size", "2"),
+            ("num_layers", "2"),
+            ("bidirectional", "True"),
+            ("state_outputs", "True"),
+            ("lstm_state_clip_nan", "True"),
+        ],
+        &[(&[3, 2, 3], Apart), (&[240], Share), (&[4, 2, 2], Apart), (&[4, 2, 2], Apart)],
+        &[&[3, 2, 4], &[4, 2, 2], &[4, 2, 2], &[3, 2, 48]],
+    ),
+    (
+        "RNN",
+        &[("mode", "gru"), ("state_size", "3"), ("num_layers", "1"), ("state_outputs", "True")],
+        &[(&[4, 2, 2], Apart), (&[63], Apart), (&[1, 2, 3], Apart)],
+        &[&[4, 2, 3], &[1, 2, 3], &[4, 2, 15]],
+    ),
+    (
+        "RNN",
+        &[("mode", "gru"), ("state_size", "2"), ("num_layers", "2"), ("bidirectional", "True"), ("p", "0.4")],
+        &[(&[3, 2, 3], Apart), (&[180], Share), (&[4, 2, 2], Apart)],
+        &[&[3, 2, 4], &[3, 2, 44]],
+    ),
+    (
+        "RNN",
+        &[("mode", "rnn_tanh"), ("state_size", "2"), ("num_layers", "2")],
+        &[(&[3, 2, 3], Apart), (&[26], Share), (&[2, 2, 2], Apart)],
+        &[&[3, 2, 2], &[3, 2, 8]],
+    ),
+    (
+        "RNN",
+        &[("mode", "rnn_relu"), ("state_size", "2"), ("num_layers", "1")],
+        &[(&[3, 2, 2], Positive), (&[12], Share), (&[1, 2, 2], Positive)],
+        &[&[3, 2, 2], &[3, 2, 4]],
+    ),
+    (
+        "Pooling",
+        &[("kernel", "(3, 2)"), ("stride", "(2, 2)"), ("pad", "(1, 0)"), ("pool_type", "lp"), ("p_value", "2")],
+        &[(&[1, 2, 7, 6], Apart)],
+        &[&[1, 2, 4, 3]],
+    ),
+    ("Pooling", &[("kernel", "(2,)"), ("pool_type", "lp"), ("p_value", "3")], &[(&[2, 2, 5], Positive)], &[&[2, 2, 4]]),
+    (
+        "Pooling",
+        &[("global_pool", "True"), ("pool_type", "lp"), ("p_value", "1")],
+        &[(&[2, 3, 3, 4], Apart)],
+        &[&[2, 3, 1, 1]],
+    ),
+    (
+        "Pooling",
+        &[("kernel", "(3,)"), ("stride", "2"), ("pooling_convention", "same"), ("pool_type", "lp"), ("p_value", "2")],
+        &[(&[2, 2, 7], Apart)],
+        &[&[2, 2, 4]],
+    ),
+    ("LayerNorm", &[], &[(&[2, 3, 4], Apart), (&[4], Apart), (&[4], Apart)], &[&[2, 3, 4], &[2, 3, 1], &[2, 3, 1]]),
+    (
+        "LayerNorm",
+        &[("axis", "1"), ("eps", "0.01"), ("output_mean_var", "True")],
+        &[(&[2, 3, 4], Apart), (&[3], Apart), (&[3], Apart)],
+        &[&[2, 3, 4], &[2, 1, 4], &[2, 1, 4]],
+    ),
+    ("GroupNorm", &[], &[(&[2, 4, 3], Apart), (&[1], Apart), (&[1], Apart)], &[&[2, 4, 3], &[2, 1], &[2, 1]]),
+    (
+        "GroupNorm",
+        &[("num_groups", "2"), ("eps", "0.01"), ("output_mean_var", "True")],
+        &[(&[2, 4, 2, 3], Apart), (&[2], Apart), (&[2], Apart)],
+        &[&[2, 4, 2, 3], &[2, 2], &[2, 2]],
+    ),
+    ("L2Normalization", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4], &[2]]),
+    ("L2Normalization", &[("eps", "0.5")], &[(&[3, 4], Apart)], &[&[3, 4], &[3]]),
+    ("L2Normalization", &[("mode", "channel")], &[(&[2, 3, 2, 2], Apart)], &[&[2, 3, 2, 2], &[2, 2, 2]]),
+    ("L2Normalization", &[("mode", "channel")], &[(&[2, 3, 1], Apart)], &[&[2, 3, 1], &[2, 1]]),
+    ("L2Normalization", &[("mode", "spatial")], &[(&[2, 3, 2, 2], Apart)], &[&[2, 3, 2, 2], &[2, 3]]),
+    ("SoftmaxActivation", &[], &[(&[2, 3, 2], Apart)], &[&[2, 3, 2]]),
+    ("SoftmaxActivation", &[("mode", "channel")], &[(&[2, 3, 2, 2], Apart)], &[&[2, 3, 2, 2]]),
+    ("softmin", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("softmin", &[("axis", "1"), ("temperature", "2.5")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("hard_sigmoid", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("hard_sigmoid", &[("alpha", "-0.4"), ("beta", "0.3")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("smooth_l1", &[("scalar", "0.7")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("smooth_l1", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("softmax_cross_entropy", &[], &[(&[4, 5], Apart), (&[4], Classes(5))], &[&[1]]),
+    ("softmax_cross_entropy", &[], &[(&[4, 5], Apart), (&[4], IntClasses(5))], &[&[1]]),
+    ("make_loss", &[], &[(&[3, 4], Apart)], &[&[3, 4]]),
+    ("SVMOutput", &[], &[(&[4, 3], Apart), (&[4], Classes(3))], &[&[4, 3]]),
+    (
+        "SVMOutput",
+        &[("margin", "0.7"), ("regularization_coefficient", "0.5"), ("use_linear", "True")],
+        &[(&[2, 2, 3], Apart), (&[2, 2], IntClasses(3))],
+        &[&[2, 2, 3]],
+    ),
+];
