@@ -18,6 +18,7 @@ mod layers;
 mod local;
 mod random;
 mod reduce;
+mod rnn;
 mod softmax;
 mod transpose;
 mod typed;
