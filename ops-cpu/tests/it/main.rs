@@ -14,6 +14,7 @@ mod examples;
 mod fill;
 mod gradient;
 mod graph;
+mod known;
 mod layers;
 mod local;
 mod random;
