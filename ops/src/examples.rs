@@ -8,6 +8,7 @@ mod core;
 mod elementwise;
 mod layers;
 mod layout;
+mod losses;
 mod normalise;
 mod reductions;
 

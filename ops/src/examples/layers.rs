@@ -1,9 +1,48 @@
-//! Examples of recurrent layers, of normalisations of samples, of pooling by powers, and of losses.
+//! Examples of recurrent layers, rectifiers, transposed convolutions, pooling by powers and kinds of softmax.
 
 use super::Example;
-use super::Values::{Apart, Classes, IntClasses, Positive, Share};
+use super::Values::{Apart, Positive, Share};
 
 pub(super) const EXAMPLES: &[Example] = &[
+    ("LeakyReLU", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("slope", "-0.1")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "elu"), ("slope", "0.5")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "elu"), ("slope", "-0.5")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "selu")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "gelu")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "prelu")], &[(&[2, 3, 4], Apart), (&[3], Positive)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "prelu")], &[(&[5, 3], Apart), (&[1], Positive)], &[&[5, 3]]),
+    ("LeakyReLU", &[("act_type", "rrelu")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4], &[2, 3, 4]]),
+    (
+        "LeakyReLU",
+        &[("act_type", "rrelu"), ("lower_bound", "0.5"), ("upper_bound", "0.75")],
+        &[(&[2, 3, 4], Apart)],
+        &[&[2, 3, 4], &[2, 3, 4]],
+    ),
+    (
+        "Deconvolution",
+        &[("kernel", "(3, 2)"), ("num_filter", "4"), ("stride", "(2, 1)"), ("pad", "(1, 0)"), ("adj", "(1, 0)")],
+        &[(&[2, 3, 3, 4], Apart), (&[3, 4, 3, 2], Apart)],
+        &[&[2, 4, 6, 5]],
+    ),
+    (
+        "Deconvolution",
+        &[("kernel", "(3,)"), ("num_filter", "4"), ("num_group", "2"), ("no_bias", "False"), ("dilate", "2")],
+        &[(&[2, 2, 4], Apart), (&[2, 2, 3], Apart), (&[4], Apart)],
+        &[&[2, 4, 8]],
+    ),
+    (
+        "Deconvolution",
+        &[("kernel", "(4, 4)"), ("num_filter", "1"), ("stride", "(2, 2)"), ("target_shape", "(5, 6)")],
+        &[(&[1, 2, 3, 3], Apart), (&[2, 1, 4, 4], Apart)],
+        &[&[1, 1, 5, 6]],
+    ),
+    (
+        "Deconvolution",
+        &[("kernel", "(2, 2, 2)"), ("num_filter", "2")],
+        &[(&[1, 2, 2, 2, 2], Apart), (&[2, 2, 2, 2, 2], Apart)],
+        &[&[1, 2, 3, 3, 3]],
+    ),
     (
         "RNN",
         &[("mode", "lstm"), ("state_size", "3"), ("num_layers", "1")],
@@ -66,25 +105,6 @@ pub(super) const EXAMPLES: &[Example] = &[
         &[(&[2, 2, 7], Apart)],
         &[&[2, 2, 4]],
     ),
-    ("LayerNorm", &[], &[(&[2, 3, 4], Apart), (&[4], Apart), (&[4], Apart)], &[&[2, 3, 4], &[2, 3, 1], &[2, 3, 1]]),
-    (
-        "LayerNorm",
-        &[("axis", "1"), ("eps", "0.01"), ("output_mean_var", "True")],
-        &[(&[2, 3, 4], Apart), (&[3], Apart), (&[3], Apart)],
-        &[&[2, 3, 4], &[2, 1, 4], &[2, 1, 4]],
-    ),
-    ("GroupNorm", &[], &[(&[2, 4, 3], Apart), (&[1], Apart), (&[1], Apart)], &[&[2, 4, 3], &[2, 1], &[2, 1]]),
-    (
-        "GroupNorm",
-        &[("num_groups", "2"), ("eps", "0.01"), ("output_mean_var", "True")],
-        &[(&[2, 4, 2, 3], Apart), (&[2], Apart), (&[2], Apart)],
-        &[&[2, 4, 2, 3], &[2, 2], &[2, 2]],
-    ),
-    ("L2Normalization", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4], &[2]]),
-    ("L2Normalization", &[("eps", "0.5")], &[(&[3, 4], Apart)], &[&[3, 4], &[3]]),
-    ("L2Normalization", &[("mode", "channel")], &[(&[2, 3, 2, 2], Apart)], &[&[2, 3, 2, 2], &[2, 2, 2]]),
-    ("L2Normalization", &[("mode", "channel")], &[(&[2, 3, 1], Apart)], &[&[2, 3, 1], &[2, 1]]),
-    ("L2Normalization", &[("mode", "spatial")], &[(&[2, 3, 2, 2], Apart)], &[&[2, 3, 2, 2], &[2, 3]]),
     ("SoftmaxActivation", &[], &[(&[2, 3, 2], Apart)], &[&[2, 3, 2]]),
     ("SoftmaxActivation", &[("mode", "channel")], &[(&[2, 3, 2, 2], Apart)], &[&[2, 3, 2, 2]]),
     ("softmin", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
@@ -93,14 +113,4 @@ pub(super) const EXAMPLES: &[Example] = &[
     ("hard_sigmoid", &[("alpha", "-0.4"), ("beta", "0.3")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
     ("smooth_l1", &[("scalar", "0.7")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
     ("smooth_l1", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
-    ("softmax_cross_entropy", &[], &[(&[4, 5], Apart), (&[4], Classes(5))], &[&[1]]),
-    ("softmax_cross_entropy", &[], &[(&[4, 5], Apart), (&[4], IntClasses(5))], &[&[1]]),
-    ("make_loss", &[], &[(&[3, 4], Apart)], &[&[3, 4]]),
-    ("SVMOutput", &[], &[(&[4, 3], Apart), (&[4], Classes(3))], &[&[4, 3]]),
-    (
-        "SVMOutput",
-        &[("margin", "0.7"), ("regularization_coefficient", "0.5"), ("use_linear", "True")],
-        &[(&[2, 2, 3], Apart), (&[2, 2], IntClasses(3))],
-        &[&[2, 2, 3]],
-    ),
 ];
