@@ -5,7 +5,7 @@ use crate::Schema;
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
-    Schema::new().float("scalar", f64::MIN..=f64::MAX, Some(1.0), "σ.").bool(
+    Schema::new().float("scalar", f64::MIN..=f64::MAX, Some(1.0), "σ, which sets how near.").bool(
         "is_int",
         Some(true),
         "Whether the number was written as an integer. Without effect.",
