@@ -69,6 +69,7 @@ pub fn all() -> impl Iterator<Item = &'static Example> {
         reductions::EXAMPLES,
         layers::EXAMPLES,
         layout::EXAMPLES,
+        losses::EXAMPLES,
         normalise::EXAMPLES,
     ]
     .into_iter()
