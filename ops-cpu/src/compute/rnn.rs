@@ -181,7 +181,7 @@ impl Rnn {
         if direction == 0 { step.checked_sub(1) } else { Some(step + 1).filter(|step| *step < self.steps) }
     }
 
-    fn check<T>(&self, inputs: RnnInputs<'_, T>, reserve: usize) -> Result<(), Mismatch> {
+    fn check<T: Copy>(&self, inputs: RnnInputs<'_, T>, reserve: usize) -> Result<(), Mismatch> {
         Mismatch::check("Rnn", "length of data", inputs.data.len(), self.rows() * self.input)?;
         Mismatch::check("Rnn", "length of parameters", inputs.parameters.len(), self.parameters())?;
         Mismatch::check("Rnn", "length of state", inputs.state.len(), self.states())?;

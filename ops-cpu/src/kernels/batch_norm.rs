@@ -10,6 +10,9 @@ use varflow_ops::{Kernel, KernelCall, KernelCtx, Pair, Result, TensorDesc, WithW
 /// The coefficients of a channel's last step.
 const LINE: usize = 4;
 
+/// A pair of doubles and a line for every channel.
+type Workspace<'a, T> = (&'a mut [[f64; 2]], &'a mut [[T; LINE]]);
+
 struct BatchNorm {
     channels: Channels,
     /// Whether the statistics are those of data, not the moving ones.
@@ -39,7 +42,7 @@ impl BatchNorm {
         scratch::bytes::<T>(channels.saturating_mul(2), channels.saturating_mul(LINE))
     }
 
-    fn workspace<'a, T: Real>(&self, ctx: &mut KernelCtx<'a>) -> Result<(&'a mut [[f64; 2]], &'a mut [[T; LINE]])> {
+    fn workspace<'a, T: Real>(&self, ctx: &mut KernelCtx<'a>) -> Result<Workspace<'a, T>> {
         if self.channels.channels == 0 {
             return Ok((&mut [], &mut []));
         }

@@ -69,13 +69,14 @@ impl Rnn {
         grads: RnnGrads<'_, T>,
         scratch: &mut [T],
     ) -> Result<(), Mismatch> {
+        let RnnGrads { data: d_data, parameters: d_parameters, state: d_first, cells: d_first_cells } = grads;
         self.check(inputs, reserve.len())?;
         Mismatch::check("Rnn::backward", "length of out_grad", out_grads.output.len(), self.rows() * self.width())?;
         Mismatch::check_at_least("Rnn::backward", "length of scratch", scratch.len(), self.backward_scratch())?;
         if self.rows() == 0 {
-            grads.parameters.fill(T::ZERO);
-            copy_or_zero(out_grads.state, grads.state);
-            copy_or_zero(out_grads.cells, grads.cells);
+            d_parameters.fill(T::ZERO);
+            copy_or_zero(out_grads.state, d_first);
+            copy_or_zero(out_grads.cells, d_first_cells);
             return Ok(());
         }
         let mut rest = scratch;
@@ -88,24 +89,24 @@ impl Rnn {
         let (outputs, factors) = (&reserve[..self.output().end], &reserve[self.factors()]);
         for layer in (0..self.layers).rev() {
             let d_output = if layer + 1 == self.layers { out_grads.output } else { &*above };
-            let d_read = if layer == 0 { &mut *grads.data } else { &mut *below };
+            let d_read = if layer == 0 { &mut *d_data } else { &mut *below };
             for direction in 0..self.directions {
                 let parts = self.parts(layer, direction);
                 copy_or_zero(out_grads.state.get(parts.own.clone()).unwrap_or(&[]), scratch.d_state);
                 copy_or_zero(out_grads.cells.get(parts.own.clone()).unwrap_or(&[]), scratch.d_cells);
                 let own = &outputs[self.outputs(layer)];
                 self.back(par, direction, &parts, (inputs, own, reserve), d_output, &mut scratch)?;
-                if let Some(to) = grads.state.get_mut(parts.own.clone()) {
+                if let Some(to) = d_first.get_mut(parts.own.clone()) {
                     to.copy_from_slice(scratch.d_state);
                 }
-                if let Some(to) = grads.cells.get_mut(parts.own.clone()) {
+                if let Some(to) = d_first_cells.get_mut(parts.own.clone()) {
                     to.copy_from_slice(scratch.d_cells);
                 }
-                if !grads.parameters.is_empty() {
+                if !d_parameters.is_empty() {
                     let read = self.read(par, layer, (inputs.data, outputs, factors), scratch.dropped)?;
                     let gates = (&*scratch.d_gates, &*scratch.d_product);
                     let states = (own, &inputs.state[parts.own.clone()]);
-                    self.parameter_grads(par, (layer, direction), &parts, (read, states), gates, grads.parameters)?;
+                    self.parameter_grads(par, (layer, direction), &parts, (read, states), gates, d_parameters)?;
                 }
                 if !d_read.is_empty() {
                     let weights = &inputs.parameters[parts.input.clone()];

@@ -149,12 +149,13 @@ pub(super) struct Backward<'a, T> {
 }
 
 pub(super) fn backward<T: Float>(rnn: &Rnn, par: &dyn Par, step: Backward<'_, T>) {
+    let Backward { d_state, d_cells, d_gates, d_product, .. } = step;
     let (hidden, height, split) = (rnn.hidden, rnn.height(), split(rnn));
-    let (cell_len, product_len) = (step.d_cells.len() / rnn.batch, step.d_product.len() / rnn.batch);
-    let d_state = Parts::new(step.d_state, split, hidden);
-    let d_cells = Parts::new(step.d_cells, split, cell_len);
-    let d_gates = Parts::new(step.d_gates, split, height);
-    let d_product = Parts::new(step.d_product, split, product_len);
+    let (cell_len, product_len) = (d_cells.len() / rnn.batch, d_product.len() / rnn.batch);
+    let d_state = Parts::new(d_state, split, hidden);
+    let d_cells = Parts::new(d_cells, split, cell_len);
+    let d_gates = Parts::new(d_gates, split, height);
+    let d_product = Parts::new(d_product, split, product_len);
     each_part(par, split.parts(), &|part| {
         let (d_state, d_cells) = (d_state.take(part), d_cells.take(part));
         let (d_gates, d_product) = (d_gates.take(part), d_product.take(part));
