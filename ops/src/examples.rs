@@ -7,7 +7,9 @@ use crate::{DType, Philox};
 mod core;
 mod elementwise;
 mod indexing;
+mod layers;
 mod layout;
+mod losses;
 mod normalise;
 mod reductions;
 
@@ -75,6 +77,10 @@ pub fn all() -> impl Iterator<Item = &'static Example> {
         layout::EXAMPLES,
         normalise::EXAMPLES,
         indexing::EXAMPLES,
+        layers::EXAMPLES,
+        layout::EXAMPLES,
+        losses::EXAMPLES,
+        normalise::EXAMPLES,
     ]
     .into_iter()
     .flatten()

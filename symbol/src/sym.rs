@@ -135,6 +135,16 @@ pub fn batch_norm(data: impl Into<Symbol>) -> OpBuilder {
     op("BatchNorm").input(data)
 }
 
+/// `LayerNorm` along the last axis: set `axis` and `eps`.
+pub fn layer_norm(data: impl Into<Symbol>) -> OpBuilder {
+    op("LayerNorm").input(data)
+}
+
+/// `RNN`: `num_layers` layers of the cell `lstm`, `gru`, `rnn_tanh` or `rnn_relu` over a sequence (steps, batch, numbers).
+pub fn rnn(data: impl Into<Symbol>, mode: &str, state_size: usize, num_layers: usize) -> OpBuilder {
+    op("RNN").input(data).set("mode", mode).set("state_size", state_size).set("num_layers", num_layers)
+}
+
 /// `LRN`, local response normalisation over `nsize` channels.
 pub fn lrn(data: impl Into<Symbol>, nsize: usize) -> OpBuilder {
     op("LRN").input(data).set("nsize", nsize)

@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use varflow::io::read_npy;
 use varflow::ops::{DType, Shape};
@@ -73,7 +73,9 @@ fn compare(rt: &Runtime, model: &Path) -> Result<(), String> {
 #[test]
 fn imported_models_compute_what_onnxruntime_does() {
     let Some(python) = support::peer_python("onnx") else {
-        support::tell("SKIPPED onnx_models: there is no onnx/bin/python, with onnx and onnxruntime, in the peers' folder");
+        support::tell(
+            "SKIPPED onnx_models: there is no onnx/bin/python, with onnx and onnxruntime, in the peers' folder",
+        );
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -87,10 +87,8 @@ impl Channels {
         for row in 0..self.outer {
             let start = (row * self.channels + channel) * self.inner;
             let plane = start..start + self.inner;
-            for (x, y) in x[plane.clone()].chunks(BLOCK).zip(y[plane].chunks(BLOCK)) {
-                let [a, b] = block_sums(x, y, &terms);
-                total = [total[0] + a, total[1] + b];
-            }
+            let [a, b] = slice_sums(&x[plane.clone()], &y[plane], &terms);
+            total = [total[0] + a, total[1] + b];
         }
         total
     }
@@ -133,18 +131,17 @@ impl Channels {
             let block = &x[start..start + self.inner.min(BLOCK)];
             T::from_f64(super::reduce::sum(block).to_f64() / block.len() as f64)
         };
-        let centres: Vec<T> = (0..self.channels).map(centre).collect();
         self.sums(par, x, x, moments, |channel| {
-            let centre = centres[channel];
+            let centre = centre(channel);
             move |x: T, _| {
                 let d = x - centre;
                 (d, d * d)
             }
         })?;
         let count = self.count() as f64;
-        for ([a, b], centre) in moments.iter_mut().zip(centres) {
+        for (channel, [a, b]) in moments.iter_mut().enumerate() {
             let (mean, square) = (*a / count, *b / count);
-            (*a, *b) = (centre.to_f64() + mean, (square - mean * mean).max(0.0));
+            (*a, *b) = (centre(channel).to_f64() + mean, (square - mean * mean).max(0.0));
             if square.is_nan() {
                 *b = square;
             }
@@ -190,6 +187,22 @@ impl Channels {
         });
         Ok(())
     }
+}
+
+/// `Σ x[i] · y[i]`, in a fixed order.
+pub fn inner_product<T: Float>(x: &[T], y: &[T]) -> f64 {
+    T::dispatch(Compiled(|| slice_sums(x, y, |x, y| (x * y, T::ZERO))[0]))
+}
+
+/// `[Σ a, Σ b]` where `(a, b) = terms(x[i], y[i])`, in a fixed order.
+#[inline(always)]
+pub(super) fn slice_sums<T: Float>(x: &[T], y: &[T], terms: impl Fn(T, T) -> (T, T)) -> [f64; 2] {
+    let mut total = [0.0; 2];
+    for (x, y) in x.chunks(BLOCK).zip(y.chunks(BLOCK)) {
+        let [a, b] = block_sums(x, y, &terms);
+        total = [total[0] + a, total[1] + b];
+    }
+    total
 }
 
 /// `[Σ a, Σ b]` of a block, in a fixed order.

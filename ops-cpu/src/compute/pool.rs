@@ -21,6 +21,47 @@ pub enum PoolKind {
     },
     /// The sum.
     Sum,
+    /// The root of the sum of the powers, which keep their signs, for the exponents 1, 2 and 3 (others count as 1).
+    Power(u8),
+}
+
+impl PoolKind {
+    /// Whether the gradient depends on the input.
+    #[must_use]
+    pub fn needs_input(self) -> bool {
+        matches!(self, PoolKind::Max | PoolKind::Power(_))
+    }
+
+    /// What a number adds to the sum of a window.
+    #[inline(always)]
+    pub(crate) fn term<T: Float>(self, x: T) -> T {
+        match self {
+            PoolKind::Power(2) => x * x,
+            PoolKind::Power(3) => x * x * x,
+            _ => x,
+        }
+    }
+
+    /// The root of the sum of [terms](Self::term).
+    #[inline(always)]
+    pub(crate) fn root<T: Float>(self, sum: T) -> T {
+        match self {
+            PoolKind::Power(2) => sum.sqrt(),
+            PoolKind::Power(3) => T::from_f64(sum.to_f64().cbrt()),
+            _ => sum,
+        }
+    }
+
+    /// The derivative of the root `y` by a number `x` of the window; 0 where the root is, as MXNet has it.
+    #[inline(always)]
+    pub(crate) fn derivative<T: Float>(self, x: T, y: T) -> T {
+        match self {
+            PoolKind::Power(2 | 3) if y == T::ZERO => T::ZERO,
+            PoolKind::Power(2) => x / y,
+            PoolKind::Power(3) => x * x / (y * y),
+            _ => T::ONE,
+        }
+    }
 }
 
 /// The geometry of a pooling: planes of up to three spatial axes, `(depth, height, width)`; axes that do not exist have
@@ -132,11 +173,11 @@ impl Pool {
         Ok(())
     }
 
-    /// `dx` from `dy`, and from the `x` of the forward pass, which max pooling looks at again and the others ignore.
+    /// `dx` from `dy`, and from the `x` of the forward pass, which those that [need it](PoolKind::needs_input) look at again.
     pub fn backward<T: Float>(&self, par: &dyn Par, x: &[T], dy: &[T], dx: &mut [T]) -> Result<(), Mismatch> {
         let (input, output) = self.lengths();
-        let is_max = self.kind == PoolKind::Max;
-        if is_max {
+        let needs_input = self.kind.needs_input();
+        if needs_input {
             Mismatch::check("Pool::backward", "length of x", x.len(), self.planes * input)?;
         }
         Mismatch::check("Pool::backward", "length of dy", dy.len(), self.planes * output)?;
@@ -146,7 +187,7 @@ impl Pool {
         each_part(par, split.parts(), &|i| {
             let range = split.range(i);
             let (dx, dy) = (parts.take(i), &dy[scaled(&range, output)]);
-            let x = if is_max { &x[scaled(&range, input)] } else { &[] };
+            let x = if needs_input { &x[scaled(&range, input)] } else { &[] };
             if self.in_pairs() {
                 pairs::max_backward(self.input[2], x, dy, dx);
             } else {

@@ -25,8 +25,11 @@ mod fully_connected;
 mod function;
 mod gather_nd;
 mod grid_generator;
+mod group_norm;
 mod instance_norm;
+mod l2_normalization;
 mod labels;
+mod layer_norm;
 mod leaky_relu;
 mod local;
 mod lrn;
@@ -37,6 +40,7 @@ mod pair;
 mod par;
 mod pick;
 mod places;
+mod planes;
 mod pooling;
 mod random;
 mod range;
@@ -45,15 +49,21 @@ mod regression_output;
 mod repeat;
 mod repeated;
 mod reshape;
+mod rnn;
 mod roi_pooling;
 mod scalar;
+mod scratch;
 mod select;
 mod sequence;
 mod sgd;
 mod shape_of;
 mod slice;
+mod smooth;
 mod softmax;
+mod softmax_activation;
+mod softmax_cross_entropy;
 mod softmax_output;
+mod svm_output;
 mod take;
 mod transpose;
 mod unary;
@@ -119,6 +129,27 @@ const KERNELS: &[(&str, Make)] = &[
     ("_backward_InstanceNorm", floats!(instance_norm::backward)),
     ("LRN", floats!(lrn::forward)),
     ("_backward_LRN", floats!(lrn::backward)),
+    ("GroupNorm", floats!(group_norm::forward)),
+    ("_backward_GroupNorm", floats!(group_norm::backward)),
+    ("L2Normalization", floats!(l2_normalization::forward)),
+    ("_backward_L2Normalization", floats!(l2_normalization::backward)),
+    ("LayerNorm", floats!(layer_norm::forward)),
+    ("_backward_LayerNorm", floats!(layer_norm::backward)),
+    ("RNN", floats!(rnn::forward)),
+    ("_backward_RNN", floats!(rnn::backward)),
+    ("SVMOutput", floats!(svm_output::forward)),
+    ("_backward_SVMOutput", floats!(svm_output::backward)),
+    ("SoftmaxActivation", floats!(softmax_activation::forward)),
+    ("_backward_SoftmaxActivation", floats!(softmax_activation::backward)),
+    ("hard_sigmoid", floats!(smooth::hard_sigmoid)),
+    ("_backward_hard_sigmoid", floats!(smooth::hard_sigmoid_backward)),
+    ("make_loss", numbers!(reshape::copy)),
+    ("smooth_l1", floats!(smooth::smooth_l1)),
+    ("_backward_smooth_l1", floats!(smooth::smooth_l1_backward)),
+    ("softmax_cross_entropy", floats!(softmax_cross_entropy::forward)),
+    ("_backward_softmax_cross_entropy", floats!(softmax_cross_entropy::backward)),
+    ("softmin", floats!(softmax::min_forward)),
+    ("_backward_softmin", floats!(softmax::min_backward)),
     ("LinearRegressionOutput", floats!(regression_output::forward, Regression::Linear)),
     ("_backward_LinearRegressionOutput", floats!(regression_output::backward, Regression::Linear)),
     ("LogisticRegressionOutput", floats!(regression_output::forward, Regression::Logistic)),

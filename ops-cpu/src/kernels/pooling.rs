@@ -4,7 +4,7 @@ use super::dtype::Real;
 use super::par::Workers;
 use crate::compute::{Par, Pool, PoolKind};
 use same::Same;
-use varflow_ops::defs::{Rounding, counts_padding, pooling_window};
+use varflow_ops::defs::{Rounding, counts_padding, pooling_power, pooling_window};
 use varflow_ops::{Error, Kernel, KernelCall, KernelCtx, Result, TensorDesc};
 
 mod same;
@@ -25,7 +25,10 @@ impl Geometry {
         let kind = match call.params.text("pool_type") {
             "max" => PoolKind::Max,
             "avg" => PoolKind::Average { count_include_pad: counts_padding(call.params) },
-            _ => PoolKind::Sum,
+            _ => match pooling_power(call.params) {
+                Some(p) => PoolKind::Power(if p == 2 || p == 3 { p as u8 } else { 1 }),
+                None => PoolKind::Sum,
+            },
         };
         let (planes, window) = (samples * channels, pooling_window(call.params, lens)?);
         if let (Rounding::Same, &[len], &[kernel], &[stride]) =
@@ -57,7 +60,7 @@ pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>>
     Ok(Box::new(move |ctx: &mut KernelCtx<'_>| geometry.forward::<T>(&Workers::of(ctx), ctx.input(0)?, ctx.output(0)?)))
 }
 
-/// Only max pooling is given data.
+/// Only max and lp pooling are given data.
 pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
     let geometry = Geometry::new(call, &call.outputs[0])?;
     let has_data = call.inputs.len() > 1;

@@ -1,4 +1,4 @@
-//! `softmax`, `log_softmax` and their gradients, along any axis.
+//! `softmax`, `log_softmax`, `softmin` and their gradients, along any axis.
 //!
 //! All of them work in place, on what was copied there if need be: in place or not gives the same bits.
 
@@ -54,6 +54,17 @@ impl Tables {
         Ok(())
     }
 
+    /// `d = y · (d - Σ d · y)` with the sum down each column.
+    pub(super) fn softmax_backward<T: Real>(self, par: &dyn Par, y: &[T], d: &mut [T]) {
+        self.each(par, d, |start, d| {
+            let y = &y[start..start + d.len()];
+            for block in Columns::blocks(self.columns) {
+                let sums = block.fold_with(d, y, T::ZERO, |sum, d, y| sum + d * y);
+                block.update_with(d, y, &sums, |d, y, sum| y * (d - sum));
+            }
+        });
+    }
+
     fn log_softmax<T: Real>(self, par: &dyn Par, x: &mut [T]) {
         self.each(par, x, |_, table| {
             subtract_max(table, self.columns);
@@ -80,7 +91,16 @@ fn divide<T: Real>(par: &dyn Par, x: &mut [T], divisor: T) {
 }
 
 pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
+    of_quotient::<T>(tables(call)?)
+}
+
+pub(super) fn min_forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
     let (tables, temperature) = tables::<T>(call)?;
+    of_quotient((tables, -temperature))
+}
+
+/// The softmax of data divided by a number.
+fn of_quotient<T: Real>((tables, temperature): (Tables, T)) -> Result<Box<dyn Kernel>> {
     Ok(Box::new(move |ctx: &mut KernelCtx<'_>| {
         let (par, output) = (Workers::of(ctx), copied(ctx, 0, 0)?);
         divide(&par, output, temperature);
@@ -99,16 +119,18 @@ pub(super) fn log_forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kern
 }
 
 pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
+    of_quotient_backward::<T>(tables(call)?)
+}
+
+pub(super) fn min_backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
     let (tables, temperature) = tables::<T>(call)?;
+    of_quotient_backward((tables, -temperature))
+}
+
+fn of_quotient_backward<T: Real>((tables, temperature): (Tables, T)) -> Result<Box<dyn Kernel>> {
     Ok(Box::new(move |ctx: &mut KernelCtx<'_>| {
         let (par, output, d_data) = (Workers::of(ctx), ctx.input::<T>(1)?, copied(ctx, 0, 0)?);
-        tables.each(&par, d_data, |start, d| {
-            let y = &output[start..start + d.len()];
-            for block in Columns::blocks(tables.columns) {
-                let sums = block.fold_with(d, y, T::ZERO, |sum, d, y| sum + d * y);
-                block.update_with(d, y, &sums, |d, y, sum| y * (d - sum));
-            }
-        });
+        tables.softmax_backward(&par, output, d_data);
         divide(&par, d_data, temperature);
         Ok(())
     }))

@@ -1,5 +1,7 @@
-//! `MakeLoss`: declares a tensor as what is to become small.
+//! `MakeLoss` and `make_loss`: declare a tensor as what is to become small.
 
+use super::compose;
+use super::elementwise::NO_PARAMS;
 use crate::{Entry, Gradient, Operator, Params, Result, Schema, Shapes};
 use std::sync::LazyLock;
 
@@ -47,6 +49,44 @@ impl Operator for MakeLoss {
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let inputs = [grad.outputs[0]];
         grad.backward("_backward_MakeLoss", &inputs, 1)
+    }
+}
+
+/// The same without parameters.
+pub(super) struct MakePlainLoss;
+
+impl Operator for MakePlainLoss {
+    fn name(&self) -> &str {
+        "make_loss"
+    }
+
+    fn doc(&self) -> &str {
+        "loss = data. Gradient: 1 everywhere, whatever comes from outside."
+    }
+
+    fn schema(&self) -> &Schema {
+        &NO_PARAMS
+    }
+
+    fn outputs(&self, _: &Params) -> Vec<String> {
+        vec!["loss".to_string()]
+    }
+
+    fn infer_shape(&self, _: &Params, s: &mut Shapes) -> Result<()> {
+        s.same(&[0], &[0])
+    }
+
+    fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
+        vec![(0, 0)]
+    }
+
+    fn is_loss(&self, _: &Params) -> bool {
+        true
+    }
+
+    fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
+        let inputs = [grad.outputs[0]];
+        Ok(vec![Some(compose(grad, "data", "ones_like", &inputs)?)])
     }
 }
 

@@ -30,7 +30,11 @@ mod flatten;
 mod fully_connected;
 mod gather_nd;
 mod grid_generator;
+mod group_norm;
+mod hard_sigmoid;
 mod instance_norm;
+mod l2_normalization;
+mod layer_norm;
 mod layout;
 mod leaky_relu;
 mod like;
@@ -47,6 +51,7 @@ mod regression_output;
 mod repeat;
 mod reshape;
 mod reverse;
+mod rnn;
 mod roi_pooling;
 mod scalar;
 mod select;
@@ -55,8 +60,12 @@ mod sgd;
 mod shape_of;
 mod slice;
 mod slice_channel;
+mod smooth_l1;
 mod softmax;
+mod softmax_activation;
+mod softmax_cross_entropy;
 mod softmax_output;
+mod svm_output;
 mod swap_axis;
 mod take;
 mod transpose;
@@ -71,15 +80,17 @@ pub use crop::crop_origin;
 pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
 pub use grid_generator::grid_is_affine;
+pub use l2_normalization::l2_normalization_vectors;
 pub use leaky_relu::leaky_relu_saves_output;
 pub use order::{Ordered, order_axis};
 pub use pad::pad_widths;
 pub use pick::pick_axis;
-pub use pooling::{counts_padding, pooling_window};
+pub use pooling::{counts_padding, pooling_power, pooling_window};
 pub use range::{arange_numbers, linspace_numbers};
 pub use reduce::reduced_axes;
 pub use repeat::{repeat_axis, tile_reps};
 pub use reverse::reversed_axes;
+pub use rnn::{RnnMode, RnnSizes};
 pub use roi_pooling::pooled_size;
 pub use slice::{Span, slice_spans};
 pub use slice_channel::slice_channel_axis;
@@ -128,12 +139,12 @@ pub fn provider() -> Provider {
         .operator(reshape::Backward)
         .operator(sgd::Update { momentum: false })
         .operator(sgd::Update { momentum: true })
-        .operator(softmax::Softmax { log: false })
-        .operator(softmax::Softmax { log: true })
         .operator(softmax_output::SoftmaxOutput)
         .operator(softmax_output::Backward)
         .operator(transpose::Transpose);
     provider = indexing_family(layout_family(provider));
+    provider = norm_family(provider);
+    provider = layout_family(provider);
     provider = unary::ALL.into_iter().fold(provider, Provider::operator);
     provider = scalar::ALL.into_iter().fold(provider, Provider::operator);
     provider = elemwise_binary::ALL.into_iter().fold(provider, Provider::operator);
@@ -153,6 +164,29 @@ pub fn provider() -> Provider {
         .fold(provider, |p, op| p.operator(op).operator(regression_output::Backward(op)));
     provider = broadcast::ALL.into_iter().fold(provider, Provider::operator);
     broadcast::BACKWARD.into_iter().fold(provider, Provider::operator)
+}
+
+/// Normalisations, recurrent layers, and losses and steps of their kind.
+fn norm_family(provider: Provider) -> Provider {
+    let provider = provider
+        .operator(group_norm::GroupNorm)
+        .operator(group_norm::Backward)
+        .operator(l2_normalization::L2Normalization)
+        .operator(l2_normalization::Backward)
+        .operator(layer_norm::LayerNorm)
+        .operator(layer_norm::Backward)
+        .operator(make_loss::MakePlainLoss)
+        .operator(rnn::Rnn)
+        .operator(rnn::Backward)
+        .operator(softmax_activation::SoftmaxActivation)
+        .operator(softmax_activation::BACKWARD)
+        .operator(softmax_cross_entropy::SoftmaxCrossEntropy)
+        .operator(softmax_cross_entropy::Backward)
+        .operator(svm_output::SvmOutput)
+        .operator(svm_output::Backward);
+    let provider = softmax::ALL.into_iter().fold(provider, Provider::operator);
+    let provider = hard_sigmoid::ALL.into_iter().fold(provider, Provider::operator);
+    smooth_l1::ALL.into_iter().fold(provider, Provider::operator)
 }
 
 /// Operators that move elements.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     Schema::new()
         .tuple("kernel", Some(&[]), "Size of the window: (w,), (h, w) or (d, h, w).")
-        .choice("pool_type", &["max", "avg", "sum"], Some("max"), "What is taken of a window.")
+        .choice("pool_type", &["max", "avg", "sum", "lp"], Some("max"), "What is taken of a window.")
         .bool("global_pool", Some(false), "The window is all of data; kernel, stride and pad are without effect.")
         .bool("cudnn_off", Some(false), "Without effect.")
         .choice(
@@ -19,7 +19,7 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         )
         .tuple("stride", Some(&[]), "Distance from window to window; 1 if left out.")
         .tuple("pad", Some(&[]), "Elements thought at both ends; 0 if left out.")
-        .param("p_value", Kind::Int(1, 3), Some(Value::None), "Power of Lp pooling. Without effect.")
+        .param("p_value", Kind::Int(1, 3), Some(Value::None), "p of lp, which must have it: 1, 2 or 3.")
         .param(
             "count_include_pad",
             Kind::Bool,
@@ -52,6 +52,15 @@ pub fn pooling_window(params: &Params, lens: &[usize]) -> Result<Window> {
     Window::parse(params, rounding)
 }
 
+/// The power of `pool_type` lp; none for the others.
+#[must_use]
+pub fn pooling_power(params: &Params) -> Option<i64> {
+    match params.value("p_value") {
+        Value::Int(p) if params.text("pool_type") == "lp" => Some(*p),
+        _ => None,
+    }
+}
+
 /// Whether padding counts in the denominator of `avg`.
 #[must_use]
 pub fn counts_padding(params: &Params) -> bool {
@@ -67,7 +76,8 @@ impl Operator for Pooling {
     }
 
     fn doc(&self) -> &str {
-        "output[n, c, i] = the largest, the mean or the sum of data[n, c, j] for j in window i: i · stride - pad ≤ j < \
+        "output[n, c, i] = the largest, the mean, the sum or, for lp, the p-th root of the sum of the p-th powers (which keep \
+         their signs) of data[n, c, j] for j in window i: i · stride - pad ≤ j < \
          i · stride - pad + kernel, along one, two or three axes. Elements outside of data are left out of max and are 0 in \
          sums. data (N, C, …), output (N, C, …)."
     }
@@ -78,6 +88,9 @@ impl Operator for Pooling {
 
     fn check(&self, params: &Params) -> Result<()> {
         check_layout(params)?;
+        if params.text("pool_type") == "lp" && pooling_power(params).is_none() {
+            return Err(Error::Param("parameter \"p_value\" is None, wanted 1, 2 or 3 with pool_type lp".to_string()));
+        }
         if params.bool("global_pool") {
             return Ok(());
         }
@@ -137,9 +150,9 @@ fn infer_global(s: &mut Shapes) -> Result<()> {
     s.set_input(0, shape(s.output(0).dim(0), s.output(0).dim(1), None), &why)
 }
 
-/// Which element was the largest is found again in data.
+/// Which element was the largest, or what the root was, is found again in data.
 fn needs_data(params: &Params) -> bool {
-    params.text("pool_type") == "max"
+    matches!(params.text("pool_type"), "max" | "lp")
 }
 
 /// Gradient of [`Pooling`].
@@ -152,7 +165,8 @@ impl Operator for Backward {
 
     fn doc(&self) -> &str {
         "d_data[n, c, j] = Σ of out_grad[n, c, i] · ∂output[n, c, i] / ∂data[n, c, j] over the windows i that hold j. For max \
-         all of it goes to the first largest element of the window; avg and sum do without data."
+         all of it goes to the first largest element of the window; for lp the derivative is (data / output)^(p - 1), 0 where \
+         output is; avg and sum do without data."
     }
 
     fn schema(&self) -> &Schema {

@@ -1,4 +1,4 @@
-//! `softmax` and `log_softmax` along one axis.
+//! `softmax`, `log_softmax` and `softmin` along one axis.
 
 use super::dims::axis_of;
 use super::elementwise::Elementwise;
@@ -13,7 +13,7 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         .bool("use_length", Some(false), "Take a length for each row. Only False.")
 });
 
-/// The temperature of a `softmax` or `log_softmax`.
+/// The temperature of a `softmax`, `log_softmax` or `softmin`.
 #[must_use]
 pub fn temperature(params: &Params) -> f64 {
     match params.value("temperature") {
@@ -22,22 +22,34 @@ pub fn temperature(params: &Params) -> f64 {
     }
 }
 
-/// Softmax, or its logarithm.
-pub(super) struct Softmax {
-    /// Whether the logarithm is taken.
-    pub(super) log: bool,
+/// Softmax, or what is made of it.
+#[derive(Clone, Copy)]
+pub(super) enum Softmax {
+    /// Itself.
+    Plain,
+    /// Its logarithm.
+    Log,
+    /// That of the negative data.
+    Min,
 }
+
+/// All of them.
+pub(super) const ALL: [Softmax; 3] = [Softmax::Plain, Softmax::Log, Softmax::Min];
 
 impl Operator for Softmax {
     fn name(&self) -> &str {
-        if self.log { "log_softmax" } else { "softmax" }
+        match self {
+            Softmax::Plain => "softmax",
+            Softmax::Log => "log_softmax",
+            Softmax::Min => "softmin",
+        }
     }
 
     fn doc(&self) -> &str {
-        if self.log {
-            "output = data / T - ln Σ e^(data / T), the sum along axis. Output of data's shape."
-        } else {
-            "output = e^(data / T) / Σ e^(data / T), the sum along axis. Output of data's shape."
+        match self {
+            Softmax::Plain => "output = e^(data / T) / Σ e^(data / T), the sum along axis. Output of data's shape.",
+            Softmax::Log => "output = data / T - ln Σ e^(data / T), the sum along axis. Output of data's shape.",
+            Softmax::Min => "output = e^(-data / T) / Σ e^(-data / T), the sum along axis. Output of data's shape.",
         }
     }
 
@@ -75,12 +87,17 @@ impl Operator for Softmax {
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let inputs = [grad.out_grad(0)?, grad.outputs[0]];
-        grad.backward(if self.log { "_backward_log_softmax" } else { "_backward_softmax" }, &inputs, 1)
+        let op = match self {
+            Softmax::Plain => "_backward_softmax",
+            Softmax::Log => "_backward_log_softmax",
+            Softmax::Min => "_backward_softmin",
+        };
+        grad.backward(op, &inputs, 1)
     }
 }
 
-/// The gradients of both.
-pub(super) const BACKWARD: [Elementwise; 2] = [
+/// The gradients of all.
+pub(super) const BACKWARD: [Elementwise; 3] = [
     Elementwise::backward(
         "_backward_softmax",
         "d_data = output · (out_grad - Σ out_grad · output) / T, the sum along axis.",
@@ -90,6 +107,12 @@ pub(super) const BACKWARD: [Elementwise; 2] = [
     Elementwise::backward(
         "_backward_log_softmax",
         "d_data = (out_grad - e^output · Σ out_grad) / T, the sum along axis.",
+        &["out_grad", "output"],
+    )
+    .with(&SCHEMA),
+    Elementwise::backward(
+        "_backward_softmin",
+        "d_data = -output · (out_grad - Σ out_grad · output) / T, the sum along axis.",
         &["out_grad", "output"],
     )
     .with(&SCHEMA),

@@ -1,7 +1,7 @@
-//! Examples of normalisations, rectifiers, transposed convolutions and regressions.
+//! Examples of normalisations.
 
 use super::Example;
-use super::Values::{Apart, Positive, Share};
+use super::Values::{Apart, Positive};
 
 const FREE: (&str, &str) = ("fix_gamma", "False");
 
@@ -45,50 +45,23 @@ pub(super) const EXAMPLES: &[Example] = &[
         &[(&[1, 7, 2, 2], Apart)],
         &[&[1, 7, 2, 2], &[1, 7, 2, 2]],
     ),
-    ("LeakyReLU", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
-    ("LeakyReLU", &[("slope", "-0.1")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
-    ("LeakyReLU", &[("act_type", "elu"), ("slope", "0.5")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
-    ("LeakyReLU", &[("act_type", "elu"), ("slope", "-0.5")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
-    ("LeakyReLU", &[("act_type", "selu")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
-    ("LeakyReLU", &[("act_type", "gelu")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
-    ("LeakyReLU", &[("act_type", "prelu")], &[(&[2, 3, 4], Apart), (&[3], Positive)], &[&[2, 3, 4]]),
-    ("LeakyReLU", &[("act_type", "prelu")], &[(&[5, 3], Apart), (&[1], Positive)], &[&[5, 3]]),
-    ("LeakyReLU", &[("act_type", "rrelu")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4], &[2, 3, 4]]),
+    ("LayerNorm", &[], &[(&[2, 3, 4], Apart), (&[4], Apart), (&[4], Apart)], &[&[2, 3, 4], &[2, 3, 1], &[2, 3, 1]]),
     (
-        "LeakyReLU",
-        &[("act_type", "rrelu"), ("lower_bound", "0.5"), ("upper_bound", "0.75")],
-        &[(&[2, 3, 4], Apart)],
-        &[&[2, 3, 4], &[2, 3, 4]],
+        "LayerNorm",
+        &[("axis", "1"), ("eps", "0.01"), ("output_mean_var", "True")],
+        &[(&[2, 3, 4], Apart), (&[3], Apart), (&[3], Apart)],
+        &[&[2, 3, 4], &[2, 1, 4], &[2, 1, 4]],
     ),
+    ("GroupNorm", &[], &[(&[2, 4, 3], Apart), (&[1], Apart), (&[1], Apart)], &[&[2, 4, 3], &[2, 1], &[2, 1]]),
     (
-        "Deconvolution",
-        &[("kernel", "(3, 2)"), ("num_filter", "4"), ("stride", "(2, 1)"), ("pad", "(1, 0)"), ("adj", "(1, 0)")],
-        &[(&[2, 3, 3, 4], Apart), (&[3, 4, 3, 2], Apart)],
-        &[&[2, 4, 6, 5]],
+        "GroupNorm",
+        &[("num_groups", "2"), ("eps", "0.01"), ("output_mean_var", "True")],
+        &[(&[2, 4, 2, 3], Apart), (&[2], Apart), (&[2], Apart)],
+        &[&[2, 4, 2, 3], &[2, 2], &[2, 2]],
     ),
-    (
-        "Deconvolution",
-        &[("kernel", "(3,)"), ("num_filter", "4"), ("num_group", "2"), ("no_bias", "False"), ("dilate", "2")],
-        &[(&[2, 2, 4], Apart), (&[2, 2, 3], Apart), (&[4], Apart)],
-        &[&[2, 4, 8]],
-    ),
-    (
-        "Deconvolution",
-        &[("kernel", "(4, 4)"), ("num_filter", "1"), ("stride", "(2, 2)"), ("target_shape", "(5, 6)")],
-        &[(&[1, 2, 3, 3], Apart), (&[2, 1, 4, 4], Apart)],
-        &[&[1, 1, 5, 6]],
-    ),
-    (
-        "Deconvolution",
-        &[("kernel", "(2, 2, 2)"), ("num_filter", "2")],
-        &[(&[1, 2, 2, 2, 2], Apart), (&[2, 2, 2, 2, 2], Apart)],
-        &[&[1, 2, 3, 3, 3]],
-    ),
-    ("LinearRegressionOutput", &[], &[(&[3, 4], Apart), (&[3, 4], Positive)], &[&[3, 4]]),
-    ("LinearRegressionOutput", &[("grad_scale", "0.5")], &[(&[3, 1], Apart), (&[3], Positive)], &[&[3, 1]]),
-    ("LogisticRegressionOutput", &[("grad_scale", "2")], &[(&[3, 4], Apart), (&[3, 4], Share)], &[&[3, 4]]),
-    ("MAERegressionOutput", &[], &[(&[3, 2, 2], Apart), (&[3, 2, 2], Positive)], &[&[3, 2, 2]]),
-    ("MakeLoss", &[("grad_scale", "0.5")], &[(&[3, 4], Apart)], &[&[3, 4]]),
-    ("MakeLoss", &[("normalization", "batch")], &[(&[3, 4], Apart)], &[&[3, 4]]),
-    ("MakeLoss", &[("normalization", "valid"), ("valid_thresh", "0.5")], &[(&[3, 4], Apart)], &[&[3, 4]]),
+    ("L2Normalization", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4], &[2]]),
+    ("L2Normalization", &[("eps", "0.5")], &[(&[3, 4], Apart)], &[&[3, 4], &[3]]),
+    ("L2Normalization", &[("mode", "channel")], &[(&[2, 3, 2, 2], Apart)], &[&[2, 3, 2, 2], &[2, 2, 2]]),
+    ("L2Normalization", &[("mode", "channel")], &[(&[2, 3, 1], Apart)], &[&[2, 3, 1], &[2, 1]]),
+    ("L2Normalization", &[("mode", "spatial")], &[(&[2, 3, 2, 2], Apart)], &[&[2, 3, 2, 2], &[2, 3]]),
 ];

@@ -198,8 +198,15 @@ fn backward_keeps_little_alive() {
 fn a_loss_needs_no_gradient_from_outside() {
     let examples = examples::all();
     let losses: BTreeSet<_> = examples.iter().filter(|e| e.op.is_loss(&e.params)).map(|e| e.op.name()).collect();
-    let wanted =
-        ["LinearRegressionOutput", "LogisticRegressionOutput", "MAERegressionOutput", "MakeLoss", "SoftmaxOutput"];
+    let wanted = [
+        "LinearRegressionOutput",
+        "LogisticRegressionOutput",
+        "MAERegressionOutput",
+        "MakeLoss",
+        "SVMOutput",
+        "SoftmaxOutput",
+        "make_loss",
+    ];
     assert_eq!(losses.into_iter().collect::<Vec<_>>(), wanted);
 }
 

@@ -56,6 +56,18 @@ impl Pool {
         }
     }
 
+    /// The sum of a window, or the root of that of its powers.
+    #[inline(always)]
+    fn sum<T: Float>(&self, window: &Window, x: &[T]) -> T {
+        let mut sum = T::ZERO;
+        self.each_row(window, |row| {
+            for &x in &x[row] {
+                sum += self.kind.term(x);
+            }
+        });
+        self.kind.root(sum)
+    }
+
     /// The position of the first maximum.
     #[inline(always)]
     fn first_max<T: Float>(&self, window: &Window, x: &[T]) -> Option<usize> {
@@ -74,7 +86,7 @@ impl Pool {
 fn divisor<T: Float>(kind: PoolKind, window: &Window) -> T {
     match kind {
         PoolKind::Average { .. } => T::from_f64(window.divisor.max(1) as f64),
-        PoolKind::Max | PoolKind::Sum => T::ONE,
+        PoolKind::Max | PoolKind::Sum | PoolKind::Power(_) => T::ONE,
     }
 }
 
@@ -86,19 +98,13 @@ pub(super) fn forward<T: Float>(pool: &Pool, x: &[T], y: &mut [T]) {
             y[index] = if pool.kind == PoolKind::Max {
                 pool.first_max(window, x).map_or(T::ZERO, |at| x[at])
             } else {
-                let mut sum = T::ZERO;
-                pool.each_row(window, |row| {
-                    for &x in &x[row] {
-                        sum += x;
-                    }
-                });
-                sum / divisor(pool.kind, window)
+                pool.sum(window, x) / divisor(pool.kind, window)
             };
         });
     }
 }
 
-/// Whole planes; `x` is empty unless the kind is [`PoolKind::Max`].
+/// Whole planes; `x` is empty unless the kind needs it.
 pub(super) fn backward<T: Float>(pool: &Pool, x: &[T], dy: &[T], dx: &mut [T]) {
     let (input, output) = pool.lengths();
     dx.fill(T::ZERO);
@@ -108,6 +114,14 @@ pub(super) fn backward<T: Float>(pool: &Pool, x: &[T], dy: &[T], dx: &mut [T]) {
                 if let Some(at) = pool.first_max(window, &x[plane * input..][..input]) {
                     dx[at] += dy[index];
                 }
+            } else if let PoolKind::Power(_) = pool.kind {
+                let x = &x[plane * input..][..input];
+                let y = pool.sum(window, x);
+                pool.each_row(window, |row| {
+                    for (dx, &x) in dx[row.clone()].iter_mut().zip(&x[row]) {
+                        *dx += dy[index] * pool.kind.derivative(x, y);
+                    }
+                });
             } else {
                 let share = dy[index] / divisor(pool.kind, window);
                 pool.each_row(window, |row| {

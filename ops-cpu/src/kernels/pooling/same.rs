@@ -32,8 +32,13 @@ impl Same {
     fn divisor<T: Real>(&self, window: &Range<usize>) -> T {
         match self.kind {
             PoolKind::Average { .. } => T::from_f64(window.len() as f64),
-            PoolKind::Max | PoolKind::Sum => T::ONE,
+            PoolKind::Max | PoolKind::Sum | PoolKind::Power(_) => T::ONE,
         }
+    }
+
+    /// The sum of a window, or the root of that of its powers.
+    fn sum<T: Real>(&self, window: &[T]) -> T {
+        self.kind.root(window.iter().fold(T::ZERO, |sum, x| sum + self.kind.term(*x)))
     }
 
     fn check(&self, data: usize, output: usize) -> Result<()> {
@@ -55,7 +60,7 @@ impl Same {
                         row[first_max(row, window)]
                     } else {
                         let divisor = self.divisor(&window);
-                        row[window].iter().fold(T::ZERO, |sum, x| sum + *x) / divisor
+                        self.sum(&row[window]) / divisor
                     };
                 }
             }
@@ -65,8 +70,7 @@ impl Same {
 
     pub(super) fn backward<T: Real>(&self, par: &dyn Par, data: &[T], out_grad: &[T], d_data: &mut [T]) -> Result<()> {
         self.check(d_data.len(), out_grad.len())?;
-        let is_max = self.kind == PoolKind::Max;
-        if is_max {
+        if self.kind.needs_input() {
             self.check(data.len(), out_grad.len())?;
         }
         chunks(par, d_data, self.len, GRAIN, |start, d_data| {
@@ -75,12 +79,18 @@ impl Same {
             for (row, (d_row, grads)) in d_data.chunks_mut(self.len).zip(grads).enumerate() {
                 for (index, grad) in grads.iter().enumerate() {
                     let window = self.window(index);
-                    if is_max {
-                        let row = &data[start + row * self.len..][..self.len];
-                        d_row[first_max(row, window)] += *grad;
-                    } else {
-                        let share = *grad / self.divisor(&window);
-                        d_row[window].iter_mut().for_each(|d| *d += share);
+                    let share = *grad / self.divisor(&window);
+                    let x = || &data[start + row * self.len..][..self.len];
+                    match self.kind {
+                        PoolKind::Max => d_row[first_max(x(), window)] += *grad,
+                        PoolKind::Power(_) => {
+                            let (x, y) = (&x()[window.clone()], self.sum(&x()[window.clone()]));
+                            let each = d_row[window].iter_mut().zip(x);
+                            each.for_each(|(d, x)| *d += *grad * self.kind.derivative(*x, y));
+                        }
+                        PoolKind::Average { .. } | PoolKind::Sum => {
+                            d_row[window].iter_mut().for_each(|d| *d += share);
+                        }
                     }
                 }
             }

@@ -1,0 +1,116 @@
+//! Examples of recurrent layers, rectifiers, transposed convolutions, pooling by powers and kinds of softmax.
+
+use super::Example;
+use super::Values::{Apart, Positive, Share};
+
+pub(super) const EXAMPLES: &[Example] = &[
+    ("LeakyReLU", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("slope", "-0.1")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "elu"), ("slope", "0.5")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "elu"), ("slope", "-0.5")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "selu")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "gelu")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "prelu")], &[(&[2, 3, 4], Apart), (&[3], Positive)], &[&[2, 3, 4]]),
+    ("LeakyReLU", &[("act_type", "prelu")], &[(&[5, 3], Apart), (&[1], Positive)], &[&[5, 3]]),
+    ("LeakyReLU", &[("act_type", "rrelu")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4], &[2, 3, 4]]),
+    (
+        "LeakyReLU",
+        &[("act_type", "rrelu"), ("lower_bound", "0.5"), ("upper_bound", "0.75")],
+        &[(&[2, 3, 4], Apart)],
+        &[&[2, 3, 4], &[2, 3, 4]],
+    ),
+    (
+        "Deconvolution",
+        &[("kernel", "(3, 2)"), ("num_filter", "4"), ("stride", "(2, 1)"), ("pad", "(1, 0)"), ("adj", "(1, 0)")],
+        &[(&[2, 3, 3, 4], Apart), (&[3, 4, 3, 2], Apart)],
+        &[&[2, 4, 6, 5]],
+    ),
+    (
+        "Deconvolution",
+        &[("kernel", "(3,)"), ("num_filter", "4"), ("num_group", "2"), ("no_bias", "False"), ("dilate", "2")],
+        &[(&[2, 2, 4], Apart), (&[2, 2, 3], Apart), (&[4], Apart)],
+        &[&[2, 4, 8]],
+    ),
+    (
+        "Deconvolution",
+        &[("kernel", "(4, 4)"), ("num_filter", "1"), ("stride", "(2, 2)"), ("target_shape", "(5, 6)")],
+        &[(&[1, 2, 3, 3], Apart), (&[2, 1, 4, 4], Apart)],
+        &[&[1, 1, 5, 6]],
+    ),
+    (
+        "Deconvolution",
+        &[("kernel", "(2, 2, 2)"), ("num_filter", "2")],
+        &[(&[1, 2, 2, 2, 2], Apart), (&[2, 2, 2, 2, 2], Apart)],
+        &[&[1, 2, 3, 3, 3]],
+    ),
+    (
+        "RNN",
+        &[("mode", "lstm"), ("state_size", "3"), ("num_layers", "1")],
+        &[(&[3, 2, 4], Apart), (&[108], Apart), (&[1, 2, 3], Apart), (&[1, 2, 3], Apart)],
+        &[&[3, 2, 3], &[3, 2, 18]],
+    ),
+    (
+        "RNN",
+        &[
+            ("mode", "lstm"),
+            ("state_size", "2"),
+            ("num_layers", "2"),
+            ("bidirectional", "True"),
+            ("state_outputs", "True"),
+            ("lstm_state_clip_nan", "True"),
+        ],
+        &[(&[3, 2, 3], Apart), (&[240], Share), (&[4, 2, 2], Apart), (&[4, 2, 2], Apart)],
+        &[&[3, 2, 4], &[4, 2, 2], &[4, 2, 2], &[3, 2, 48]],
+    ),
+    (
+        "RNN",
+        &[("mode", "gru"), ("state_size", "3"), ("num_layers", "1"), ("state_outputs", "True")],
+        &[(&[4, 2, 2], Apart), (&[63], Apart), (&[1, 2, 3], Apart)],
+        &[&[4, 2, 3], &[1, 2, 3], &[4, 2, 15]],
+    ),
+    (
+        "RNN",
+        &[("mode", "gru"), ("state_size", "2"), ("num_layers", "2"), ("bidirectional", "True"), ("p", "0.4")],
+        &[(&[3, 2, 3], Apart), (&[180], Share), (&[4, 2, 2], Apart)],
+        &[&[3, 2, 4], &[3, 2, 44]],
+    ),
+    (
+        "RNN",
+        &[("mode", "rnn_tanh"), ("state_size", "2"), ("num_layers", "2")],
+        &[(&[3, 2, 3], Apart), (&[26], Share), (&[2, 2, 2], Apart)],
+        &[&[3, 2, 2], &[3, 2, 8]],
+    ),
+    (
+        "RNN",
+        &[("mode", "rnn_relu"), ("state_size", "2"), ("num_layers", "1")],
+        &[(&[3, 2, 2], Positive), (&[12], Share), (&[1, 2, 2], Positive)],
+        &[&[3, 2, 2], &[3, 2, 4]],
+    ),
+    (
+        "Pooling",
+        &[("kernel", "(3, 2)"), ("stride", "(2, 2)"), ("pad", "(1, 0)"), ("pool_type", "lp"), ("p_value", "2")],
+        &[(&[1, 2, 7, 6], Apart)],
+        &[&[1, 2, 4, 3]],
+    ),
+    ("Pooling", &[("kernel", "(2,)"), ("pool_type", "lp"), ("p_value", "3")], &[(&[2, 2, 5], Positive)], &[&[2, 2, 4]]),
+    (
+        "Pooling",
+        &[("global_pool", "True"), ("pool_type", "lp"), ("p_value", "1")],
+        &[(&[2, 3, 3, 4], Apart)],
+        &[&[2, 3, 1, 1]],
+    ),
+    (
+        "Pooling",
+        &[("kernel", "(3,)"), ("stride", "2"), ("pooling_convention", "same"), ("pool_type", "lp"), ("p_value", "2")],
+        &[(&[2, 2, 7], Apart)],
+        &[&[2, 2, 4]],
+    ),
+    ("SoftmaxActivation", &[], &[(&[2, 3, 2], Apart)], &[&[2, 3, 2]]),
+    ("SoftmaxActivation", &[("mode", "channel")], &[(&[2, 3, 2, 2], Apart)], &[&[2, 3, 2, 2]]),
+    ("softmin", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("softmin", &[("axis", "1"), ("temperature", "2.5")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("hard_sigmoid", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("hard_sigmoid", &[("alpha", "-0.4"), ("beta", "0.3")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("smooth_l1", &[("scalar", "0.7")], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+    ("smooth_l1", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
+];
