@@ -144,7 +144,6 @@ pub fn provider() -> Provider {
         .operator(transpose::Transpose);
     provider = indexing_family(layout_family(provider));
     provider = norm_family(provider);
-    provider = layout_family(provider);
     provider = unary::ALL.into_iter().fold(provider, Provider::operator);
     provider = scalar::ALL.into_iter().fold(provider, Provider::operator);
     provider = elemwise_binary::ALL.into_iter().fold(provider, Provider::operator);
