@@ -97,9 +97,13 @@ fn wrong_outputs_are_refused() {
 /// Labels, weights and the like are checked against data.
 #[test]
 fn wrong_inputs_are_refused() {
-    // What repeats or cuts one input to fit another takes many shapes.
+    // What repeats or cuts one input to fit another, or takes parts of it by index, takes many shapes.
     let free = |e: &Example| {
-        ["_backward_cast", "slice_like", "reshape_like", "Crop"].contains(&e.op.name())
+        let indexed =
+            ["take", "pick", "batch_take", "gather_nd", "scatter_nd", "ROIPooling", "BilinearSampler", "SequenceLast"];
+        let name = e.op.name().trim_start_matches("_backward_");
+        ["cast", "slice_like", "reshape_like", "Crop"].contains(&name)
+            || indexed.contains(&name)
             || e.attrs.contains_key("target_shape")
             || e.op.name().starts_with("broadcast_")
             || e.op.name().ends_with("softmax_cross_entropy")
@@ -141,8 +145,9 @@ fn inference_is_sound() {
             let found = found.unwrap_or_else(|e| panic!("{example:?} with {known:?} known: {e}"));
             let true_ = truth(example);
             for (found, truth) in found.0.iter().zip(&true_.0).chain(found.1.iter().zip(&true_.1)) {
-                // A label may have several forms, and the slope of prelu two; one of them is the truth.
-                let label = example.op.name().ends_with("SoftmaxOutput") || example.op.name().ends_with("LeakyReLU");
+                // A label may have several forms, the slope of prelu, a condition and an index two; one of them is the truth.
+                let name = example.op.name();
+                let label = ["SoftmaxOutput", "LeakyReLU", "where", "pick"].iter().any(|op| name.ends_with(op));
                 prop_assert!(label || fits(found, truth), "{example:?} with {known:?} known: {found}, not {truth}");
             }
             for (known, found) in known.0.iter().zip(&found.0).chain(known.1.iter().zip(&found.1)) {
@@ -235,8 +240,14 @@ fn dtypes_follow_from_inputs() {
             }
             result.unwrap();
             for (o, (name, _)) in example.named_outputs().iter().enumerate() {
+                let attr = |key: &str| example.attrs.get(key).map(String::as_str);
+                let hidden_places = ["topk", "sort"].contains(&example.op.name()) && attr("ret_typ") != Some("both");
                 let said = example.op.schema().has("dtype").then(|| example.params.value("dtype"));
                 let wanted = match (said, name.as_str()) {
+                    _ if example.op.name() == "Embedding" => data,
+                    (_, "output0") if ["topk", "sort"].contains(&example.op.name()) => data,
+                    _ if attr("ret_typ") == Some("mask") => data,
+                    (_, "output1") if hidden_places => DType::I64,
                     _ if ["shape_array", "size_array"].contains(&example.op.name()) => DType::I64,
                     (Some(Value::DType(dtype)), _) => *dtype,
                     (Some(Value::Int(code)), _) => DType::from_code(i32::try_from(*code).unwrap()).unwrap(),
@@ -253,7 +264,11 @@ fn dtypes_follow_from_inputs() {
 /// And those of weights and labels follow from that of data.
 #[test]
 fn dtypes_follow_from_data() {
-    for example in examples::all().iter().filter(|e| !e.op.is_hidden() && !e.inputs.is_empty()) {
+    // The dtype of Embedding's table is a parameter, batch_take's indices are int32, where's condition tells nothing.
+    let follows = |e: &Example| {
+        !e.op.is_hidden() && !e.inputs.is_empty() && !["Embedding", "batch_take", "where"].contains(&e.op.name())
+    };
+    for example in examples::all().iter().filter(|e| follows(e)) {
         let names = |named: Vec<(String, Shape)>| named.into_iter().map(|(n, _)| n);
         let inputs = names(example.named_inputs()).enumerate().map(|(i, n)| (n, Some(DType::F64).filter(|_| i == 0)));
         let outputs = names(example.named_outputs()).map(|n| (n, None)).collect();
