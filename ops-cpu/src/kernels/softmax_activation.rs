@@ -12,8 +12,7 @@ fn tables(call: &KernelCall<'_>) -> Tables {
     let product = |dims: &[usize]| dims.iter().product::<usize>();
     match (call.params.text("mode"), dims) {
         ("channel", [_, channels, places @ ..]) => Tables { rows: *channels, columns: product(places) },
-        (_, [_, rest @ ..]) => Tables { rows: product(rest), columns: 1 },
-        (_, []) => Tables { rows: 1, columns: 1 },
+        (_, dims) => Tables { rows: dims.last().copied().unwrap_or(1), columns: 1 },
     }
 }
 

@@ -1,4 +1,4 @@
-//! `SoftmaxActivation`: softmax over a sample or over the channels.
+//! `SoftmaxActivation`: softmax along the last axis or over the channels.
 
 use super::elementwise::Elementwise;
 use crate::{Entry, Error, Gradient, Operator, Params, Result, Schema, Shapes};
@@ -9,11 +9,11 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         "mode",
         &["channel", "instance"],
         Some("instance"),
-        "What adds up to 1: instance all of a sample; channel the channels at one place.",
+        "What adds up to 1: instance the numbers along the last axis; channel the channels at one place.",
     )
 });
 
-/// Softmax of a sample or of channels.
+/// Softmax along the last axis or over channels.
 pub(super) struct SoftmaxActivation;
 
 impl Operator for SoftmaxActivation {
@@ -22,8 +22,8 @@ impl Operator for SoftmaxActivation {
     }
 
     fn doc(&self) -> &str {
-        "output = e^data / Σ e^data, the sum over all of a sample or over the channels at one place. data (N, …), or (N, C, …) \
-         with mode channel."
+        "output = e^data / Σ e^data, the sum along the last axis or over the channels at one place. data (N, …), or (N, C, …) \
+         with mode channel. In MXNet too a sample of several axes is summed along the last one only."
     }
 
     fn schema(&self) -> &Schema {

@@ -247,6 +247,7 @@ fn dtypes_follow_from_inputs() {
                     _ if example.op.name() == "Embedding" => data,
                     (_, "output0") if ["topk", "sort"].contains(&example.op.name()) => data,
                     _ if attr("ret_typ") == Some("mask") => data,
+                    (_, "maxidx") => DType::I64,
                     (_, "output1") if hidden_places => DType::I64,
                     _ if ["shape_array", "size_array"].contains(&example.op.name()) => DType::I64,
                     (Some(Value::DType(dtype)), _) => *dtype,
