@@ -105,6 +105,7 @@ pub(super) const EXAMPLES: &[Example] = &[
         &[(&[2, 2, 7], Apart)],
         &[&[2, 2, 4]],
     ),
+    ("SoftmaxActivation", &[], &[(&[3, 5], Apart)], &[&[3, 5]]),
     ("SoftmaxActivation", &[], &[(&[2, 3, 2], Apart)], &[&[2, 3, 2]]),
     ("SoftmaxActivation", &[("mode", "channel")], &[(&[2, 3, 2, 2], Apart)], &[&[2, 3, 2, 2]]),
     ("softmin", &[], &[(&[2, 3, 4], Apart)], &[&[2, 3, 4]]),
