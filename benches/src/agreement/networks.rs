@@ -27,10 +27,13 @@ pub fn case(registry: &Registry, name: &str) -> Result<Case> {
     let samples = if model.data_shape.len() < LARGE_SAMPLE { 2 } else { 1 };
     let data: Shape = std::iter::once(samples).chain(model.data_shape.dims().iter().copied()).collect();
     let is_text = graph.nodes.iter().any(|n| n.op.as_ref().is_some_and(|op| op.name() == "Embedding"));
+    let has = |op: &str| graph.nodes.iter().any(|n| n.op.as_ref().is_some_and(|o| o.name() == op));
+    let is_rectified = graph.nodes.iter().any(|n| n.attrs.get("act_type").is_some_and(|kind| kind == "relu"));
+    let shifts = Shifts { far: is_rectified, normalised: has("BatchNorm") };
     let draw = |variable: &str, shape: &Shape| match variable {
         "data" if is_text => classes(variable, shape, model.num_classes),
         "softmax_label" => classes(variable, shape, model.num_classes),
-        _ => parameter(variable, shape),
+        _ => parameter(variable, shape, shifts),
     };
     Case::of_graph((name.to_string(), name), graph, &[("data".to_string(), data)], &[], draw)
 }
@@ -56,17 +59,37 @@ fn classes(name: &str, shape: &Shape, n: usize) -> Vec<f64> {
     uniform(name, shape, 0.0, n as f64).into_iter().map(f64::floor).collect()
 }
 
+/// How a network's shifts (biases and betas) are drawn.
+#[derive(Clone, Copy)]
+struct Shifts {
+    /// Some deviations from zero, so that a rectifier passes all of a channel or nothing, but for the odd number. A number
+    /// near a rectifier's kink falls on one side in one program and on the other in another, for a last place of
+    /// difference, and the gradients then differ by whole terms of their sums.
+    far: bool,
+    /// Whether normalisation keeps what such shifts add from growing from layer to layer.
+    normalised: bool,
+}
+
+/// The mean square of a number that is rectified with a chance of one half: of variance one, four from zero.
+const RECTIFIED: f64 = 8.5;
+
 /// Values by what a variable's name says it is, such that activations and gradients stay of one order of magnitude: weights
-/// uniform with a variance of 2 over the fan-in (He et al. 2015), scales and variances near one, shifts near zero.
-fn parameter(name: &str, shape: &Shape) -> Vec<f64> {
+/// uniform with a variance of one over fan-in and mean square of what they meet (He et al. 2015), scales and variances
+/// near one.
+fn parameter(name: &str, shape: &Shape, shifts: Shifts) -> Vec<f64> {
     let is = |suffix: &str| name.ends_with(suffix);
+    if shifts.far && (is("beta") || is("bias")) {
+        let far = |u: f64| if u < 0.5 { -4.5 + 2.0 * u } else { 2.5 + 2.0 * u };
+        return uniform(name, shape, 0.0, 1.0).into_iter().map(far).collect();
+    }
+    let mean_square = if shifts.far && !shifts.normalised { RECTIFIED } else { 0.5 };
     let (low, high) = match () {
         () if is("gamma") => (0.9, 1.1),
         () if is("moving_var") => (0.5, 1.5),
         () if is("beta") || is("bias") || is("moving_mean") => (-0.1, 0.1),
         () if shape.rank() > 1 && is("weight") => {
             let fan_in: usize = shape.dims()[1..].iter().product();
-            let bound = (6.0 / fan_in.max(1) as f64).sqrt();
+            let bound = (3.0 / (mean_square * fan_in.max(1) as f64)).sqrt();
             (-bound, bound)
         }
         () => (-1.0, 1.0),

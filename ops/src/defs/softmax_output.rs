@@ -106,9 +106,13 @@ fn infer_label(params: &Params, s: &mut Shapes, data: usize, label: usize) -> Re
         forms.push(PartialShape::new(dims[..dims.len() - 1].iter().copied()));
     }
     let wanted = forms[1].clone();
-    let fits = |form: &PartialShape| s.input(label).clone().merge(form).is_ok();
-    if s.input(label).rank().is_some() && forms.iter().any(fits) {
-        return Ok(());
+    if s.input(label).rank().is_some() {
+        let mut fitting = forms.into_iter().filter(|form| s.input(label).clone().merge(form).is_ok());
+        match (fitting.next(), fitting.next()) {
+            (Some(form), None) => return s.set_input(label, form, &why),
+            (Some(_), Some(_)) => return Ok(()),
+            (None, _) => {}
+        }
     }
     s.set_input(label, wanted, &why)
 }
