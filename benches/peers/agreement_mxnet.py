@@ -24,11 +24,13 @@ def with_float_integers(arrays):
 
 
 def run_symbol(symbol, arrays):
-    """Some operators refuse to take the gradient by an input, such as a label, where others say it is zero."""
+    """Some operators refuse to take the gradient by an input where others say it is zero; by labels it is left unwritten."""
     args = of_kind(arrays, 'arg:')
-    for left_out in [None] + [n for n, a in args.items() if np.issubdtype(a.dtype, np.floating)]:
+    floats = [n for n, a in args.items() if np.issubdtype(a.dtype, np.floating)]
+    labels = [n for n in floats if n.endswith('_label')]
+    for left_out in [[]] + [[n] for n in floats]:
         try:
-            return run_with_gradients(symbol, arrays, left_out)
+            return run_with_gradients(symbol, arrays, labels + left_out)
         except mx.MXNetError as e:
             error = e
     raise error
@@ -36,7 +38,7 @@ def run_symbol(symbol, arrays):
 
 def run_with_gradients(symbol, arrays, left_out):
     args, aux, heads = (of_kind(arrays, kind) for kind in ('arg:', 'aux:', 'head:'))
-    is_float = {n: np.issubdtype(a.dtype, np.floating) and n != left_out for n, a in args.items()}
+    is_float = {n: np.issubdtype(a.dtype, np.floating) and n not in left_out for n, a in args.items()}
     grads = {n: mx.nd.zeros_like(a) for n, a in args.items() if is_float[n]}
     req = {n: 'write' if is_float[n] else 'null' for n in args}
     has_gradient = True
@@ -58,8 +60,7 @@ def run_with_gradients(symbol, arrays, left_out):
         outputs = executor.outputs
         executor.backward([heads[str(i)].astype(output.dtype) for i, output in enumerate(outputs)])
         keep('grad', grads.items())
-        if left_out:
-            keep('grad', [(left_out, mx.nd.zeros_like(args[left_out]))])
+        keep('grad', [(n, mx.nd.zeros_like(args[n])) for n in left_out])
         keep('aux', aux.items())
     return result
 

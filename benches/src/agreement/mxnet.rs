@@ -22,7 +22,8 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// MXNet, started when it is asked first, and again after it has crashed.
 pub struct Mxnet {
     folder: TemporaryFolder,
-    process: Option<Process>,
+    /// One for float32, one for float64.
+    processes: [Option<Process>; 2],
     version: String,
 }
 
@@ -39,7 +40,7 @@ impl Mxnet {
     /// When it is not installed: how to install it.
     pub fn new() -> Result<Mxnet> {
         peers::MXNET.check()?;
-        Ok(Mxnet { folder: TemporaryFolder::new()?, process: None, version: String::new() })
+        Ok(Mxnet { folder: TemporaryFolder::new()?, processes: [None, None], version: String::new() })
     }
 
     /// Runs a case in one floating-point type.
@@ -67,7 +68,7 @@ impl Mxnet {
                 question["attrs"] = json!(attrs);
             }
         }
-        let answer = self.ask(&question)?;
+        let answer = self.ask(&question, float)?;
         if let Some(error) = answer["error"].as_str() {
             return Err(error.into());
         }
@@ -84,27 +85,32 @@ impl Mxnet {
         &self.version
     }
 
-    fn ask(&mut self, question: &Value) -> Result<Value> {
-        let mut process = match self.process.take() {
+    fn ask(&mut self, question: &Value, float: DType) -> Result<Value> {
+        let slot = &mut self.processes[usize::from(float == DType::F64)];
+        let mut process = match slot.take() {
             Some(process) => process,
             None => {
-                let (process, version) = Process::start()?;
+                let (process, version) = Process::start(float)?;
                 self.version = version;
                 process
             }
         };
         // A process that fails to answer is not asked again.
         let answer = process.ask(question)?;
-        self.process = Some(process);
+        *slot = Some(process);
         Ok(answer)
     }
 }
 
 impl Process {
-    fn start() -> Result<(Process, String)> {
+    fn start(float: DType) -> Result<(Process, String)> {
         let script = paths::unpacked("agreement", &[SCRIPT], "")?.join(SCRIPT.0);
         let mut command = Command::new(peers::MXNET.python()?);
         command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // oneDNN, which has no float64, keeps some operators from being computed at all.
+        if float == DType::F64 {
+            command.env("MXNET_MKLDNN_ENABLED", "0");
+        }
         let mut child = command.spawn().map_err(|e| format!("cannot start MXNet's Python: {e}"))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("the child has no input and output".into());

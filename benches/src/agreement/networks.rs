@@ -29,7 +29,14 @@ pub fn case(registry: &Registry, name: &str) -> Result<Case> {
     let is_text = graph.nodes.iter().any(|n| n.op.as_ref().is_some_and(|op| op.name() == "Embedding"));
     let has = |op: &str| graph.nodes.iter().any(|n| n.op.as_ref().is_some_and(|o| o.name() == op));
     let is_rectified = graph.nodes.iter().any(|n| n.attrs.get("act_type").is_some_and(|kind| kind == "relu"));
-    let shifts = Shifts { far: is_rectified, normalised: has("BatchNorm") };
+    // A channel that passes nothing leaves a convolution of its own without variance.
+    let has_depthwise = graph.nodes.iter().any(|n| n.attrs.get("num_group").is_some_and(|g| g != "1"));
+    let shifts = match () {
+        () if has_depthwise => Shifts::Above,
+        () if is_rectified && has("BatchNorm") => Shifts::Far,
+        () if is_rectified => Shifts::FarOf(RECTIFIED),
+        () => Shifts::Near,
+    };
     let draw = |variable: &str, shape: &Shape| match variable {
         "data" if is_text => classes(variable, shape, model.num_classes),
         "softmax_label" => classes(variable, shape, model.num_classes),
@@ -60,33 +67,45 @@ fn classes(name: &str, shape: &Shape, n: usize) -> Vec<f64> {
 }
 
 /// How a network's shifts (biases and betas) are drawn.
+///
+/// A number near a rectifier's kink falls on one side in one program and on the other in another, for a last place of
+/// difference, and the gradients then differ by whole terms of their sums. So shifts of rectified networks are some
+/// deviations away from zero, and a rectifier passes all of a channel or nothing of it, but for the odd number.
 #[derive(Clone, Copy)]
-struct Shifts {
-    /// Some deviations from zero, so that a rectifier passes all of a channel or nothing, but for the odd number. A number
-    /// near a rectifier's kink falls on one side in one program and on the other in another, for a last place of
-    /// difference, and the gradients then differ by whole terms of their sums.
-    far: bool,
-    /// Whether normalisation keeps what such shifts add from growing from layer to layer.
-    normalised: bool,
+enum Shifts {
+    /// A tenth at most.
+    Near,
+    /// Five to six, of either sign.
+    Far,
+    /// The same, and weights are smaller by the root of this mean square of what they meet, since no normalisation does it.
+    FarOf(f64),
+    /// Three: within both kinks of a rectifier that is cut off at six.
+    Above,
 }
 
-/// The mean square of a number that is rectified with a chance of one half: of variance one, four from zero.
-const RECTIFIED: f64 = 8.5;
+/// The mean square of a number that is rectified with a chance of one half: of variance one, five and a half from zero.
+const RECTIFIED: f64 = 15.6;
 
 /// Values by what a variable's name says it is, such that activations and gradients stay of one order of magnitude: weights
 /// uniform with a variance of one over fan-in and mean square of what they meet (He et al. 2015), scales and variances
 /// near one.
 fn parameter(name: &str, shape: &Shape, shifts: Shifts) -> Vec<f64> {
     let is = |suffix: &str| name.ends_with(suffix);
-    if shifts.far && (is("beta") || is("bias")) {
-        let far = |u: f64| if u < 0.5 { -4.5 + 2.0 * u } else { 2.5 + 2.0 * u };
-        return uniform(name, shape, 0.0, 1.0).into_iter().map(far).collect();
+    let mean_square = if let Shifts::FarOf(mean_square) = shifts { mean_square } else { 0.5 };
+    if is("beta") || is("bias") {
+        let share = uniform(name, shape, 0.0, 1.0).into_iter();
+        return match shifts {
+            Shifts::Near => share.map(|u| 0.2 * u - 0.1).collect(),
+            Shifts::Above => share.map(|u| 2.8 + 0.4 * u).collect(),
+            Shifts::Far | Shifts::FarOf(_) => {
+                share.map(|u| if u < 0.5 { -6.0 + 2.0 * u } else { 4.0 + 2.0 * u }).collect()
+            }
+        };
     }
-    let mean_square = if shifts.far && !shifts.normalised { RECTIFIED } else { 0.5 };
     let (low, high) = match () {
         () if is("gamma") => (0.9, 1.1),
         () if is("moving_var") => (0.5, 1.5),
-        () if is("beta") || is("bias") || is("moving_mean") => (-0.1, 0.1),
+        () if is("moving_mean") => (-0.1, 0.1),
         () if shape.rank() > 1 && is("weight") => {
             let fan_in: usize = shape.dims()[1..].iter().product();
             let bound = (3.0 / (mean_square * fan_in.max(1) as f64)).sqrt();

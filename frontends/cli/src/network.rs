@@ -73,7 +73,7 @@ impl Network {
     pub(crate) fn build(&self, sizes: &NetworkSizes) -> Result<(Symbol, Option<Shape>), Failure> {
         match self {
             Network::Zoo(spec) => {
-                let model = sizes.over(spec)?.build()?;
+                let model = sizes.over(spec)?.build().map_err(|e| Failure::Usage(e.to_string()))?;
                 Ok((model.symbol, Some(model.data_shape)))
             }
             Network::File(path) => {
