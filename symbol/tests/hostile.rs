@@ -110,7 +110,7 @@ fn small_models_stay_small() {
     nodes.push(node("Reshape", &["x", "n39"], &["y"], &[]));
     let bytes = model(13, &[1], &nodes, &[ints("n0", &[1])]);
     bounded(&bytes, |b| {
-        assert!(onnx::read(b, None, &REGISTRY, &[]).err().unwrap().to_string().contains("at most 4096"))
+        assert!(onnx::read(b, None, &REGISTRY, &[]).err().unwrap().to_string().contains("at most 4096"));
     });
     let outputs: Vec<String> = (0..200).map(|i| format!("y{i}")).collect();
     let mut nodes: Vec<_> = outputs.iter().map(|y| node("Gemm", &["x", "w"], &[y], &[])).collect();

@@ -46,7 +46,9 @@ fn every_operator_that_is_not_covered_is_told() {
 #[test]
 fn errors_name_the_node_and_what_is_wanted() {
     let w = tensor("w", &[2, 3, 3, 3], &[0.0; 54]);
-    let conv = |attribute| model(13, &[1, 3, 4, 4], &[node("Conv", &["x", "w"], &["y"], &[attribute])], &[w.clone()]);
+    let conv = |attribute| {
+        model(13, &[1, 3, 4, 4], &[node("Conv", &["x", "w"], &["y"], &[attribute])], std::slice::from_ref(&w))
+    };
     refused(&conv(onnx_support::ints_attribute("pads", &[1])), &["node Conv \"y\"", "pads", "a list of 1", "one of 4"]);
     refused(&conv(int_attribute("group", 2)), &["node Conv \"y\"", "Convolution"]);
     let relu = |input| model(13, &[1], &[node("Relu", &[input], &["y"], &[])], &[]);

@@ -50,6 +50,7 @@ pub fn from_values(shape: &Shape, dtype: DType, values: &[f64]) -> Result<HostAr
 }
 
 /// Its elements as numbers.
+#[expect(clippy::unnecessary_cast, reason = "one of the types is that of the numbers")]
 pub fn values(array: &HostArray) -> Result<Vec<f64>> {
     with_type!(array.desc.dtype, T => Ok(array.to_vec::<T>()?.into_iter().map(|v| v as f64).collect()))
 }

@@ -4,7 +4,7 @@ use super::array::{self, NamedArray};
 use crate::Result;
 use varflow::ops::examples::Values;
 use varflow::ops::{Attrs, DType, PartialShape, Registry, Shape, name_hash};
-use varflow::symbol::{Graph, HostArray, Symbol, infer_dtypes, infer_shapes};
+use varflow::symbol::{Graph, HostArray, Symbol, infer_dtypes, infer_shapes, sym};
 
 /// One thing to compare.
 pub struct Case {
@@ -108,8 +108,7 @@ pub fn one_node(registry: &Registry, op: &str, attrs: &Attrs) -> Result<(Graph, 
     let params = operator.schema().parse(attrs)?;
     let mut names = operator.inputs(&params);
     names.extend(operator.auxiliaries(&params));
-    let builder = attrs.iter().fold(varflow::symbol::sym::op(op), |b, (k, v)| b.set(k, v.as_str()));
-    let inputs = names.iter().map(|n| varflow::symbol::sym::var(n));
-    let symbol: Symbol = inputs.fold(builder, |b, v| b.input(v)).name("node").build();
+    let builder = attrs.iter().fold(sym::op(op), |b, (k, v)| b.set(k, v.as_str()));
+    let symbol: Symbol = names.iter().fold(builder, |b, name| b.input(sym::var(name))).name("node").build();
     Ok((symbol.resolve(registry)?, names))
 }

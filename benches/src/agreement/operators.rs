@@ -53,7 +53,7 @@ fn case(registry: &Registry, example: &Example) -> Result<Case> {
         });
     }
     let (graph, names) = one_node(registry, op, &attrs)?;
-    let drawn: Vec<(String, (Shape, DType, Vec<f64>))> = names.into_iter().zip(drawn).collect();
+    let drawn: Vec<_> = names.into_iter().zip(drawn).collect();
     let shapes: Vec<_> = drawn.iter().map(|(n, (shape, ..))| (n.clone(), shape.clone())).collect();
     let dtypes: Vec<_> = drawn.iter().map(|(n, (_, dtype, _))| (n.clone(), *dtype)).collect();
     let draw = |name: &str, _: &Shape| {

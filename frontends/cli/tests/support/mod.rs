@@ -28,8 +28,7 @@ pub fn varflow(args: &[&str]) -> Command {
 
 /// Says something past the test harness, which would keep it to itself.
 pub fn tell(text: &str) {
-    use std::io::Write;
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    eprintln!("{text}");
 }
 
 /// The Python of a peer in the peers' folder: VARFLOW_PEERS, or peers/ in the cache folder.

@@ -61,7 +61,7 @@ fn build(spec: &Spec, cell: Cell) -> Result<Built> {
         }
     }
     let along_time = steps.into_iter().map(|x| sym::op("expand_dims").input(x).axis(1));
-    let x = along_time.fold(sym::op("Concat"), |op, x| op.input(x)).set("dim", 1_usize).name("outputs");
+    let x = along_time.fold(sym::op("Concat"), varflow_symbol::OpBuilder::input).set("dim", 1_usize).name("outputs");
     let x = sym::reshape(x, [-1, hidden as i64]).name("flattened");
     let x = sym::fully_connected(x).num_hidden(vocabulary).name("pred");
     let label = sym::reshape(sym::var("softmax_label").shape([0, seq_len]), [-1]).name("labels");

@@ -64,7 +64,7 @@ pub(super) fn global_average(x: impl Into<Symbol>, name: &str) -> Symbol {
 
 /// One after the other along the channels.
 pub(super) fn concat(parts: impl IntoIterator<Item = Symbol>, name: &str) -> Symbol {
-    parts.into_iter().fold(sym::op("Concat"), |op, part| op.input(part)).name(name).build()
+    parts.into_iter().fold(sym::op("Concat"), varflow_symbol::OpBuilder::input).name(name).build()
 }
 
 /// The fully connected layer of this name, for the classes, and their softmax.

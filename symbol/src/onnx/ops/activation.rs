@@ -84,7 +84,7 @@ fn hard_sigmoid(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
 fn hard_swish(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
     let data = node.tensor(0, "X")?;
     let op = Op::new("hard_sigmoid").set("alpha", 1.0 / 6.0).set("beta", 0.5);
-    let gate = node.emit_part("gate", op, &[data.clone()])?;
+    let gate = node.emit_part("gate", op, std::slice::from_ref(&data))?;
     one(node.emit(Op::new("elemwise_mul"), &[data, gate])?)
 }
 
@@ -101,7 +101,7 @@ fn gelu(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
 fn tanh_gelu(node: &mut Use<'_, '_>, x: Tensor) -> Result<Vec<Value>> {
     const CUBE: f64 = 0.044_715;
     let scalar = |op, value: f64| Op::new(op).set("scalar", value);
-    let square = node.emit_part("square", Op::new("square"), &[x.clone()])?;
+    let square = node.emit_part("square", Op::new("square"), std::slice::from_ref(&x))?;
     let cube = node.emit_part("cube", scalar("_mul_scalar", CUBE), &[square])?;
     let one_more = node.emit_part("factor", scalar("_plus_scalar", 1.0), &[cube])?;
     let inner = node.emit_part("inner", Op::new("elemwise_mul"), &[one_more, x.clone()])?;

@@ -81,10 +81,10 @@ fn gemm(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
     let (trans_a, trans_b) = (node.flag("transA", false)?, node.flag("transB", false)?);
     let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
     let plain = !trans_a && (alpha, beta) == (1.0, 1.0);
-    if let (true, Some(Value::Weight(id))) = (plain, node.optional(1)?) {
-        if let Some(outputs) = fully_connected(node, id, trans_b)? {
-            return Ok(outputs);
-        }
+    if let (true, Some(Value::Weight(id))) = (plain, node.optional(1)?)
+        && let Some(outputs) = fully_connected(node, id, trans_b)?
+    {
+        return Ok(outputs);
     }
     let op = Op::new("dot").set("transpose_a", trans_a).set("transpose_b", trans_b);
     let inputs = [node.tensor(0, "A")?, node.tensor(1, "B")?];

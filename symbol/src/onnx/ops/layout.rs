@@ -106,10 +106,10 @@ fn reshape(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
 fn transpose(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
     let data = node.value(0, "data")?;
     let order = node.ints("perm")?.unwrap_or_default();
-    if let (Value::Weight(id), [] | [1, 0]) = (&data, &order[..]) {
-        if node.importer.array(*id).desc.shape.rank() == 2 {
-            return Ok(vec![Value::Weight(node.importer.transposed(*id)?)]);
-        }
+    if let (Value::Weight(id), [] | [1, 0]) = (&data, &order[..])
+        && node.importer.array(*id).desc.shape.rank() == 2
+    {
+        return Ok(vec![Value::Weight(node.importer.transposed(*id)?)]);
     }
     let data = node.tensor(0, "data")?;
     one(node.emit(Op::new("transpose").set("axes", order), &[data])?)
@@ -187,7 +187,7 @@ fn split(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
         let end = begin.checked_add(part).filter(|_| part >= 0);
         let end = end.ok_or_else(|| Error::Data(format!("has a part of {part}, wanted at least 0")))?;
         let op = Op::new("slice_axis").set("axis", axis).set("begin", begin).set("end", end);
-        outputs.push(Value::Tensor(node.emit(op, &[data.clone()])?));
+        outputs.push(Value::Tensor(node.emit(op, std::slice::from_ref(&data))?));
         begin = end;
     }
     Ok(outputs)
@@ -206,10 +206,10 @@ fn slice(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
         let lens = format!("{}, {}, {} and {}", begins.len(), ends.len(), axes.len(), steps.len());
         return Err(Error::Data(format!("has starts, ends, axes and steps of lengths {lens}, wanted equal ones")));
     }
-    if let Some(numbers) = node.as_numbers(0)?.filter(|n| !n.is_scalar) {
-        if let (&[begin], &[end], &[step]) = (&begins[..], &ends[..], &steps[..]) {
-            return slice_numbers(&numbers, begin, end, step);
-        }
+    if let Some(numbers) = node.as_numbers(0)?.filter(|n| !n.is_scalar)
+        && let (&[begin], &[end], &[step]) = (&begins[..], &ends[..], &steps[..])
+    {
+        return slice_numbers(&numbers, begin, end, step);
     }
     let data = node.tensor(0, "data")?;
     let rank = node.rank(&data)?;
@@ -282,10 +282,10 @@ fn gather(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
         let part = node.emit_part("part", op, &[data])?;
         return one(node.emit(Op::new("squeeze").set("axis", [axis]), &[part])?);
     }
-    if let Some(list) = places.as_ref().and_then(Numbers::known) {
-        if list.iter().any(|p| *p < 0) {
-            return Err(Error::Data("input indices has negative ones, wanted them counted from the front".to_string()));
-        }
+    if let Some(list) = places.as_ref().and_then(Numbers::known)
+        && list.iter().any(|p| *p < 0)
+    {
+        return Err(Error::Data("input indices has negative ones, wanted them counted from the front".to_string()));
     }
     let indices = node.tensor(1, "indices")?;
     one(node.emit(Op::new("take").set("axis", axis).set("mode", "clip"), &[data, indices])?)
@@ -350,11 +350,11 @@ fn resize(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
     if factors.len() != rank {
         return Err(Error::Data(format!("has {} factors for {rank} axes, wanted as many", factors.len())));
     }
-    if let &[1, 1, high, wide] = &factors[..] {
-        if high == wide {
-            let op = Op::new("UpSampling").set("scale", high).set("sample_type", "nearest").set("num_args", 1);
-            return one(node.emit(op, &[data])?);
-        }
+    if let &[1, 1, high, wide] = &factors[..]
+        && high == wide
+    {
+        let op = Op::new("UpSampling").set("scale", high).set("sample_type", "nearest").set("num_args", 1);
+        return one(node.emit(op, &[data])?);
     }
     let mut data = data;
     for (axis, factor) in factors.into_iter().enumerate().filter(|(_, factor)| *factor != 1) {

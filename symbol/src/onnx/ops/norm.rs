@@ -38,7 +38,7 @@ fn layer(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
     let bias = if node.optional(2)?.is_some() {
         node.tensor(2, "B")?
     } else {
-        node.emit_part("bias", Op::new("zeros_like"), &[scale.clone()])?
+        node.emit_part("bias", Op::new("zeros_like"), std::slice::from_ref(&scale))?
     };
     let op = Op::new("LayerNorm").set("axis", axis).set("eps", node.float("epsilon", 1e-5)?);
     one(node.emit(op, &[data, scale, bias])?)

@@ -77,7 +77,7 @@ fn uneven_mean(
     data: Tensor,
     sum: impl Fn(&Window) -> Op,
 ) -> Result<Tensor> {
-    let ones = node.emit_part("ones", Op::new("ones_like"), &[data.clone()])?;
+    let ones = node.emit_part("ones", Op::new("ones_like"), std::slice::from_ref(&data))?;
     let (begin, end) = (window.begin.clone(), window.end.clone());
     let data = window.pad_outside(node, data, 0.0)?;
     let total = node.emit_part("sum", sum(&window), &[data])?;
