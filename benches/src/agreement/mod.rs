@@ -14,8 +14,6 @@ mod table;
 mod varflow;
 
 use crate::Result;
-use ::varflow::Runtime;
-use case::Case;
 use mxnet::Mxnet;
 use references::References;
 use row::{Against, Row, Verdict};
@@ -64,23 +62,28 @@ pub fn run(args: &Args) -> Result<()> {
     let mut all = Vec::new();
     let both = args.operators == args.networks;
     if both || args.operators {
-        let cases = operators::cases(&rt.registry);
-        let cases = cases.filter(|(subject, ..)| args.wants(subject));
-        let cases = cases.map(|(_, name, case)| (name, case));
-        let rows = rows(&rt, cases, &mut against, &mut made);
+        let cases = operators::cases(&rt.registry).filter(|(subject, ..)| args.wants(subject));
+        let results = cases.map(|(_, name, case)| match case {
+            Ok(case) => Row::new(&rt, &case, &mut against),
+            Err(e) => (Row::failed(&name, e.to_string()), None),
+        });
+        let rows = made.keep(results);
         table::print_operators(&rows);
         all.extend(rows);
     }
     if both || args.networks {
         let names = networks::names().filter(|n| args.wants(n));
         // Large networks take minutes: it is told which one is at work.
-        let cases = names.inspect(|n| eprintln!("{n} …")).map(|n| (n.clone(), networks::case(&rt.registry, &n)));
-        let rows = rows(&rt, cases, &mut against, &mut made);
+        let names = names.inspect(|n| eprintln!("{n} …"));
+        let rows = made.keep(names.map(|n| networks::compared(&rt, &n, &mut against)));
         table::print_networks(&rows);
         all.extend(rows);
     }
     if all.is_empty() {
         return Err(format!("no operator with an example and no network is called {}", args.only.join(" or ")).into());
+    }
+    if let Against::Mxnet(mxnet) = &against {
+        made.origin = mxnet.version().to_string();
     }
     let origin = match &against {
         Against::Mxnet(_) => format!("mxnet {}", made.origin),
@@ -111,25 +114,4 @@ fn against(args: &Args) -> Result<(Against, Option<String>)> {
         Err(e) if args.store.is_some() => Err(e),
         Err(e) => Ok((Against::Stored(References::stored()?), Some(e.to_string()))),
     }
-}
-
-fn rows(
-    rt: &Runtime,
-    cases: impl Iterator<Item = (String, Result<Case>)>,
-    against: &mut Against,
-    made: &mut References,
-) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for (name, case) in cases {
-        let (row, reference) = match case {
-            Ok(case) => Row::new(rt, &case, against),
-            Err(e) => (Row::failed(&name, e.to_string()), None),
-        };
-        made.cases.extend(reference.map(|r| (name, r)));
-        rows.push(row);
-    }
-    if let Against::Mxnet(mxnet) = against {
-        made.origin = mxnet.version().to_string();
-    }
-    rows
 }

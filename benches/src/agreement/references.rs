@@ -1,5 +1,6 @@
 //! What MXNet gave, stored: for machines without it.
 
+use super::row::Row;
 use super::sketch::Sketch;
 use crate::Result;
 use serde::{Deserialize, Serialize};
@@ -28,11 +29,19 @@ pub struct References {
 pub struct Reference {
     /// The fingerprint of what the case was given.
     pub inputs: String,
+    /// Which draw of the inputs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub draw: u64,
     /// In float32.
     pub single: Vec<Sketch>,
     /// In float64, where MXNet computes in it: to tell rounding from error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub double: Vec<Sketch>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(draw: &u64) -> bool {
+    *draw == 0
 }
 
 impl References {
@@ -42,6 +51,15 @@ impl References {
     /// When the file was not written by [`save`](Self::save).
     pub fn stored() -> Result<References> {
         serde_json::from_str(STORED).map_err(|e| format!("the stored references: {e}").into())
+    }
+
+    /// Keeps what MXNet gave for these cases, and gives the rows.
+    pub fn keep(&mut self, results: impl Iterator<Item = (Row, Option<Reference>)>) -> Vec<Row> {
+        let keep = |(row, reference): (Row, Option<Reference>)| {
+            self.cases.extend(reference.map(|r| (row.name.clone(), r)));
+            row
+        };
+        results.map(keep).collect()
     }
 
     /// Writes them, a tensor a line.

