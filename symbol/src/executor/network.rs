@@ -2,8 +2,8 @@
 //! and who gets which gradient.
 
 use super::options::{BindOptions, GradReq};
-use crate::placement::{GROUP, place, set_group};
-use crate::plan::{EntryMap, runs, wanted};
+use crate::placement::{GROUP, group_of, place, set_group};
+use crate::plan::{EntryMap, View, runs, views, wanted};
 use crate::{Graph, Node, gradient, infer_dtypes, infer_shapes};
 use std::collections::HashSet;
 use varflow_ops::{Attrs, DType, Entry, Error, PartialShape, Registry, Result, Shape, TensorDesc};
@@ -24,6 +24,10 @@ pub(super) struct Network {
     pub(super) graph: Graph,
     pub(super) descs: EntryMap<TensorDesc>,
     pub(super) wanted: EntryMap<bool>,
+    /// The group of every node: one number a group of the options, 0 for the others.
+    pub(super) groups: Vec<usize>,
+    /// The results that are the bytes of others.
+    pub(super) views: EntryMap<Option<View>>,
     /// The nodes that run: forward, and for training backward.
     pub(super) phases: Vec<Vec<usize>>,
     pub(super) arguments: Vec<usize>,
@@ -41,8 +45,8 @@ impl Network {
         given: &[(String, Shape)],
         options: &BindOptions,
     ) -> Result<Network> {
-        let groups = options.groups.keys().map(String::as_str).collect();
-        let placed = if options.groups.is_empty() { None } else { Some(place(forward, registry, &groups)?) };
+        let placed =
+            if options.groups.is_empty() { None } else { Some(place(forward, registry, &options.group_names())?) };
         let forward = placed.as_ref().unwrap_or(forward);
         let (arguments, auxiliaries) = (forward.arguments(), forward.auxiliaries());
         check_names(forward, &arguments, &auxiliaries, options)?;
@@ -53,6 +57,7 @@ impl Network {
             let mut net = Network::of(forward.clone(), &shapes, &dtypes, arguments, auxiliaries);
             net.wanted = wanted(&net.graph);
             net.phases = vec![net.running(0..net.graph.nodes.len())];
+            net.find_views(options);
             return Ok(net);
         }
         let req = |node: &usize| grad_req(&forward.nodes[*node].name, given, options);
@@ -83,7 +88,16 @@ impl Network {
         // The sort keeps the order of equals, so an appended node comes right after the one that it reads.
         backward.sort_by_key(|i| appended(*i).map_or(*i, |a| a.after));
         net.phases = vec![net.running(0..made.num_forward), backward];
+        net.find_views(options);
         Ok(net)
+    }
+
+    /// Groups, and the views that they allow.
+    fn find_views(&mut self, options: &BindOptions) {
+        let names = options.group_names();
+        let group = |node| group_of(node, &names).map_or(0, |g| 1 + names.iter().take_while(|n| **n < g).count());
+        self.groups = self.graph.nodes.iter().map(group).collect();
+        self.views = views(&self.graph, &self.descs, &self.groups);
     }
 
     fn running(&self, nodes: std::ops::Range<usize>) -> Vec<usize> {
@@ -105,6 +119,8 @@ impl Network {
             graph,
             descs,
             wanted: EntryMap::default(),
+            groups: Vec::new(),
+            views: EntryMap::default(),
             phases: Vec::new(),
             arguments,
             auxiliaries,

@@ -1,7 +1,7 @@
 //! How an executor is to be bound.
 
 use super::arena::Arena;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use varflow_engine::LaneHandle;
 use varflow_ops::{DType, Tensor};
@@ -68,4 +68,10 @@ pub struct BindOptions {
     pub groups: BTreeMap<String, GroupLanes>,
     /// The seed of random operators.
     pub seed: u64,
+}
+
+impl BindOptions {
+    pub(super) fn group_names(&self) -> BTreeSet<&str> {
+        self.groups.keys().map(String::as_str).collect()
+    }
 }
