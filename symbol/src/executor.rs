@@ -8,6 +8,7 @@ mod options;
 mod report;
 
 pub use monitor::Monitor;
+pub use network::passed;
 pub use options::{BindOptions, GradReq, GroupLanes, Sharing};
 pub use report::PlanReport;
 
