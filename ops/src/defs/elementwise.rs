@@ -27,6 +27,8 @@ pub(super) struct Elementwise {
     pub(super) inplace: &'static [usize],
     /// The gradients of the inputs; `None` for backward operators.
     pub(super) gradient: Option<GradientFn>,
+    /// Whether it takes no longer than reading and writing its tensors.
+    pub(super) cheap: bool,
 }
 
 impl Elementwise {
@@ -46,6 +48,7 @@ impl Elementwise {
             output: "output",
             inplace: &[0],
             gradient: Some(gradient),
+            cheap: true,
         }
     }
 
@@ -70,12 +73,18 @@ impl Elementwise {
             output: "d_data",
             inplace: &[0],
             gradient: None,
+            cheap: true,
         }
     }
 
     /// The same with parameters.
     pub(super) const fn with(self, schema: &'static LazyLock<Schema>) -> Self {
         Elementwise { schema, ..self }
+    }
+
+    /// The same, whose function takes longer than its tensors do.
+    pub(super) const fn costly(self) -> Self {
+        Elementwise { cheap: false, ..self }
     }
 }
 
@@ -111,6 +120,10 @@ impl Operator for Elementwise {
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
         self.inplace.iter().map(|i| (*i, 0)).collect()
+    }
+
+    fn is_cheap(&self, _: &Params) -> bool {
+        self.cheap
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -38,6 +38,7 @@ const fn like(name: &'static str, doc: &'static str) -> Elementwise {
         output: "output",
         inplace: &[],
         gradient: Some(|_| Ok(vec![None])),
+        cheap: true,
     }
 }
 
@@ -95,6 +96,10 @@ impl Operator for Fill {
             },
             _ => d.set_output(0, params.dtype("dtype").unwrap_or(DType::F32)),
         }
+    }
+
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
     }
 
     fn gradient(&self, _: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -94,6 +94,10 @@ impl Operator for Layout {
         if self.inplace { vec![(0, 0)] } else { Vec::new() }
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         (self.gradient)(grad)
     }

@@ -204,6 +204,10 @@ impl Operator for Like {
         if self.inplace { vec![(0, 0)] } else { Vec::new() }
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let inputs = [grad.out_grad(0)?];
         let data = match self.backward {

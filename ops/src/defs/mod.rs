@@ -28,6 +28,7 @@ mod expand_squeeze;
 mod fill;
 mod flatten;
 mod fully_connected;
+mod fused_elementwise;
 mod gather_nd;
 mod grid_generator;
 mod group_norm;
@@ -79,6 +80,7 @@ pub use convolution::convolution_window;
 pub use crop::crop_origin;
 pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
+pub use fused_elementwise::{Program, Step, elementwise_function};
 pub use grid_generator::grid_is_affine;
 pub use l2_normalization::l2_normalization_vectors;
 pub use leaky_relu::leaky_relu_saves_output;
@@ -109,8 +111,6 @@ pub fn provider() -> Provider {
         .operator(activation::ACTIVATION)
         .operator(activation::BACKWARD)
         .operator(add_n::AddN)
-        .operator(batch_norm::BatchNorm)
-        .operator(batch_norm::Backward)
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)
@@ -123,6 +123,7 @@ pub fn provider() -> Provider {
         .operator(flatten::Flatten)
         .operator(fully_connected::FullyConnected)
         .operator(fully_connected::Backward)
+        .operator(fused_elementwise::FusedElementwise)
         .operator(instance_norm::InstanceNorm)
         .operator(instance_norm::Backward)
         .operator(leaky_relu::LeakyRelu)
@@ -167,6 +168,9 @@ pub fn provider() -> Provider {
 
 /// Normalisations, recurrent layers, and losses and steps of their kind.
 fn norm_family(provider: Provider) -> Provider {
+    let provider = batch_norm::ALL.into_iter().fold(provider, Provider::operator);
+    let provider = batch_norm::APPLY.into_iter().fold(provider, Provider::operator);
+    let provider = batch_norm::BACKWARD.into_iter().fold(provider, Provider::operator);
     let provider = provider
         .operator(group_norm::GroupNorm)
         .operator(group_norm::Backward)
