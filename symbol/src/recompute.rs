@@ -22,13 +22,14 @@ mod rewrite;
 mod script;
 mod shrink;
 
-pub(crate) use recipes::Recipes;
-pub(crate) use rewrite::{Rewritten, rewrite};
-pub(crate) use script::Script;
+pub(crate) use rewrite::Rewritten;
 
-use crate::plan::EntryMap;
 use crate::Graph;
-use facts::Facts;
+use crate::plan::EntryMap;
+use facts::{Facts, NodeFacts};
+use recipes::Recipes;
+use rewrite::rewrite;
+use script::Script;
 use varflow_ops::{Registry, Result, TensorDesc};
 
 /// Which results are computed a second time in the backward pass rather than kept for it.
@@ -51,7 +52,10 @@ pub(crate) struct Extra {
     pub(crate) flops_ratio: f64,
 }
 
-/// A network about to be planned, and how it may be recomputed.
+/// How many steps all tries to lower the peak of a network may walk over.
+const WORK: usize = 200_000_000;
+
+/// A network about to be planned, and what of it is to be recomputed.
 pub(crate) struct Recomputation {
     recipes: Recipes,
     facts: Facts,
@@ -60,11 +64,8 @@ pub(crate) struct Recomputation {
     work: usize,
 }
 
-/// How many nodes all tries to shrink a script may walk over.
-const WORK: usize = 200_000_000;
-
 impl Recomputation {
-    /// Of the graph that runs these nodes, phase by phase.
+    /// Of the graph that runs these nodes, phase by phase. Nothing is recomputed yet.
     ///
     /// # Errors
     /// What an operator says when it is asked how to compute it again.
@@ -81,9 +82,6 @@ impl Recomputation {
     }
 
     /// Recomputes in the backward pass what is cheap.
-    ///
-    /// # Errors
-    /// As [`Recomputation::new`].
     pub(crate) fn make_cheap(&mut self) {
         self.script = cheap::cheap(&self.plain, &self.recipes, &self.facts);
     }
@@ -99,19 +97,19 @@ impl Recomputation {
         shrink::shrink(&mut self.script, &self.facts, bytes, &mut self.work)
     }
 
-    /// The graph that does what has been decided.
-    pub(crate) fn rewritten(&self) -> Rewritten {
-        rewrite(&self.recipes, &self.script)
+    /// The graph that does what has been decided, without what is not needed to keep to `bytes`, and what it costs.
+    pub(crate) fn rewritten(&self, bytes: usize) -> (Rewritten, Extra) {
+        let mut script = self.script.clone();
+        shrink::prune(&mut script, &self.facts, bytes, &mut WORK.clone());
+        (rewrite(&self.recipes, &script), self.extra(&script))
     }
 
-    /// What it costs.
-    pub(crate) fn extra(&self) -> Extra {
-        let again = self.script.steps().iter().filter(|node| self.recipes.is_again(**node));
-        let share = |all: &[f64]| {
-            let plain: f64 = self.plain.steps().iter().map(|node| all[*node]).sum();
-            let extra: f64 = again.clone().map(|node| all[*node]).sum();
-            if plain > 0.0 { extra / plain } else { 0.0 }
+    fn extra(&self, script: &Script) -> Extra {
+        let share = |of: fn(&NodeFacts) -> f64| {
+            let plain: f64 = self.plain.steps().iter().map(|node| of(&self.facts.nodes[*node])).sum();
+            let all: f64 = script.steps().iter().map(|node| of(&self.facts.nodes[*node])).sum();
+            if plain > 0.0 { (all - plain) / plain } else { 0.0 }
         };
-        Extra { time_ratio: share(&self.facts.seconds), flops_ratio: share(&self.facts.flops) }
+        Extra { time_ratio: share(|node| node.seconds), flops_ratio: share(|node| node.flops) }
     }
 }

@@ -5,6 +5,7 @@ use super::options::{BindOptions, GradReq};
 use crate::pass::{Draft, Stage};
 use crate::placement::{GROUP, place, set_group};
 use crate::plan::{EntryMap, runs, wanted};
+use crate::recompute::Rewritten;
 use crate::{Graph, Node, gradient, infer_dtypes, infer_shapes};
 use std::collections::{HashMap, HashSet};
 use varflow_ops::{Attrs, DType, Entry, Error, PartialShape, Registry, Result, Shape, TensorDesc};
@@ -93,6 +94,32 @@ impl Network {
         backward.sort_by_key(|i| appended(*i).map_or(*i, |a| a.after));
         net.phases = vec![net.running(0..num_forward), backward];
         Ok(net)
+    }
+
+    /// The same network, run as a rewritten graph says.
+    ///
+    /// # Errors
+    /// [`Error::Contract`] when something that users see is not in the new graph.
+    pub(super) fn rewritten(&self, to: Rewritten) -> Result<Network> {
+        let lost =
+            |node: usize| Error::Contract("is lost in recomputation".to_string()).at(self.graph.nodes[node].place());
+        let node = |old: &usize| to.node(*old).ok_or_else(|| lost(*old));
+        let entry = |old: &Entry| to.entry(*old).ok_or_else(|| lost(old.node));
+        let grad = |old: &Grad| {
+            let (entry, so_far) = (old.entry.as_ref().map(entry), old.so_far.as_ref().map(node));
+            Ok(Grad { argument: node(&old.argument)?, entry: entry.transpose()?, so_far: so_far.transpose()? })
+        };
+        Ok(Network {
+            arguments: self.arguments.iter().map(node).collect::<Result<_>>()?,
+            auxiliaries: self.auxiliaries.iter().map(node).collect::<Result<_>>()?,
+            outputs: self.outputs.iter().map(entry).collect::<Result<_>>()?,
+            head_grads: self.head_grads.iter().map(|h| h.as_ref().map(node).transpose()).collect::<Result<_>>()?,
+            grads: self.grads.iter().map(grad).collect::<Result<_>>()?,
+            wanted: wanted(&to.graph),
+            graph: to.graph,
+            descs: to.descs,
+            phases: to.phases,
+        })
     }
 
     fn running(&self, nodes: std::ops::Range<usize>) -> Vec<usize> {

@@ -20,6 +20,8 @@ pub(super) struct NodeFacts {
     pub(super) workspace_bytes: usize,
     pub(super) seconds: f64,
     pub(super) flops: f64,
+    /// Whether it is of a recipe.
+    pub(super) is_again: bool,
 }
 
 pub(super) struct Facts {
@@ -50,6 +52,12 @@ impl Facts {
         let bytes = entry.iter().map(|e| recipes.descs[*e].len_bytes()).collect();
         let recipe = entry.iter().map(|e| recipes.recipe(*e).map(<[usize]>::to_vec)).collect();
         Facts { nodes, bytes, recipe, entry }
+    }
+
+    /// What a recipe reads from the arena that it does not compute itself.
+    pub(super) fn inputs_of(&self, recipe: &[usize]) -> Vec<Value> {
+        let made = |v: &Value| recipe.iter().any(|node| self.nodes[*node].writes.contains(&Some(*v)));
+        recipe.iter().flat_map(|node| &self.nodes[*node].reads).flatten().copied().filter(|v| !made(v)).collect()
     }
 
     /// `bytes` are those of the network's nodes. The operator itself takes as much when it computes again; what other
@@ -85,5 +93,6 @@ fn node_facts(recipes: &Recipes, number: &EntryMap<Option<Value>>, i: usize) -> 
         workspace_bytes: 0,
         seconds: if node.op.is_some() { seconds(flops, &descs, outputs) } else { 0.0 },
         flops: if node.op.is_some() { flops } else { 0.0 },
+        is_again: i >= recipes.num_nodes,
     }
 }

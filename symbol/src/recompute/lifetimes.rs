@@ -81,7 +81,9 @@ impl Lifetimes {
         // Few pairs: a list is quicker than a set.
         let mut taken: Vec<(usize, usize)> = Vec::new();
         for &(input, output) in &node.inplace {
-            let Some(source) = self.read[self.read_starts[position] + input].map(|i| self.instances[i]) else { continue };
+            let Some(source) = self.read[self.read_starts[position] + input].map(|i| self.instances[i]) else {
+                continue;
+            };
             let Some(value) = node.writes[output] else { continue };
             let target = first + node.writes[..output].iter().flatten().count();
             let is_wanted = self.instances[target].last > position;

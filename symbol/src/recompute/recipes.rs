@@ -1,10 +1,10 @@
 //! How each result can be computed again.
 
 use super::script::Script;
+use crate::Graph;
 use crate::gradient::Appender;
 use crate::placement::{GROUP, set_group};
 use crate::plan::EntryMap;
-use crate::Graph;
 use varflow_ops::{Entry, Error, Registry, Result, TensorDesc, infer_outputs};
 
 /// A graph with the nodes appended that compute results again.
@@ -101,11 +101,6 @@ impl Recipes {
             value[*again] = *entry;
         }
         Ok(Recipes { graph, descs, num_nodes, of, value, is_own })
-    }
-
-    /// Whether the node is of a recipe.
-    pub(super) fn is_again(&self, node: usize) -> bool {
-        node >= self.num_nodes
     }
 
     /// The recipe of an entry of the network. `None`: that entry cannot be computed again.
