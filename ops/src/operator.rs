@@ -2,6 +2,7 @@
 
 use crate::infer::{DTypes, Shapes};
 use crate::kernel::KernelCall;
+use crate::recompute::Recompute;
 use crate::schema::{Attrs, Params, Schema};
 use crate::{Error, Result, TensorDesc};
 use std::fmt::Debug;
@@ -108,6 +109,22 @@ pub trait Operator: Send + Sync {
     /// [`Error::Contract`] by default: the operator has no gradient.
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         Err(Error::Contract(format!("{} \"{}\" has no gradient", self.name(), grad.node)))
+    }
+
+    /// Whether computing it takes about as long as reading its inputs and writing its outputs, so that computing it twice costs
+    /// little beside what surrounds it.
+    fn is_cheap(&self, _params: &Params) -> bool {
+        false
+    }
+
+    /// Appends the nodes that compute its outputs once more, and returns for each output, hidden ones included, what has the
+    /// same bits: an output of these nodes, or the forward pass's own, which then stays in memory. `None`: it cannot be
+    /// computed twice. By default it is computed as at first, if it is deterministic and changes nothing.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    fn recompute(&self, again: &mut Recompute<'_>) -> Result<Option<Vec<Entry>>> {
+        again.again(self)
     }
 
     /// Floating-point operations of one forward pass, if known: for summaries.

@@ -2,9 +2,11 @@
 
 mod arena;
 mod bind;
+mod fit;
 mod monitor;
 mod network;
 mod options;
+mod planned;
 mod report;
 
 pub use monitor::Monitor;

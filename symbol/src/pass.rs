@@ -10,6 +10,7 @@
 mod cse;
 mod dead_code;
 mod fold_constants;
+mod fuse_batch_norm_relu;
 mod fuse_elementwise;
 mod rewrite;
 
@@ -59,6 +60,12 @@ static TABLE: &[Pass] = &[
         doc: "computes once what is computed several times from the same inputs",
         stages: &[Stage::Inference, Stage::Training],
         run: cse::cse,
+    },
+    Pass {
+        name: "fuse_batch_norm_relu",
+        doc: "makes one node of a BatchNorm and the rectifier that reads it",
+        stages: &[Stage::Inference, Stage::Forward],
+        run: fuse_batch_norm_relu::fuse_batch_norm_relu,
     },
     Pass {
         name: "fuse_elementwise",

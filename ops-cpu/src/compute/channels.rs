@@ -4,6 +4,7 @@ use super::float::Float;
 use super::map::Compiled;
 use super::mismatch::Mismatch;
 use super::par::{Par, Parts, Split, each_part};
+use smallvec::SmallVec;
 
 /// Numbers that are added one after the other in their own precision before their sum joins others in double precision.
 const BLOCK: usize = 1024;
@@ -14,8 +15,11 @@ const GRAIN: usize = 16 * 1024;
 /// Sums that a vector of the processor adds side by side.
 const SIDE: usize = 16;
 
-/// The most channels whose sums stand side by side where a channel is a column.
-const STRIP: usize = 64;
+/// The most channels whose sums are taken side by side.
+const STRIP: usize = 16;
+
+/// The most parts that work is cut into.
+const MOST_PARTS: usize = 64;
 
 /// Where channels lie: `outer` rows of `channels` planes of `inner` numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,40 +66,18 @@ impl Channels {
         Mismatch::check("Channels::sums", "length of y", y.len(), self.len())?;
         Mismatch::check("Channels::sums", "length of sums", sums.len(), self.channels)?;
         let grain = (GRAIN / self.count().max(1)).max(1);
-        let split = Split::new(self.channels, 1, grain, STRIP);
+        let split = Split::new(self.channels, 1, grain, MOST_PARTS);
         let parts = Parts::new(sums, split, 1);
         each_part(par, split.parts(), &|i| {
-            let (sums, range) = (parts.take(i), split.range(i));
-            T::dispatch(Compiled(|| {
-                if self.inner == 1 {
-                    for (strip, sums) in sums.chunks_mut(STRIP).enumerate() {
-                        self.column_sums(x, y, range.start + strip * STRIP, sums, &terms);
-                    }
-                } else {
-                    for (channel, sums) in range.zip(sums) {
-                        *sums = self.plane_sums(x, y, channel, terms(channel));
-                    }
-                }
-            }));
+            let strips = split.range(i).step_by(STRIP).zip(parts.take(i).chunks_mut(STRIP));
+            T::dispatch(Compiled(|| strips.for_each(|(first, sums)| self.strip_sums(x, y, first, sums, &terms))));
         });
         Ok(())
     }
 
+    /// The sums of the channels from `first`. Rows are outermost: what channels have of one row lies together.
     #[inline(always)]
-    fn plane_sums<T: Float>(&self, x: &[T], y: &[T], channel: usize, terms: impl Fn(T, T) -> (T, T)) -> [f64; 2] {
-        let mut total = [0.0; 2];
-        for row in 0..self.outer {
-            let start = (row * self.channels + channel) * self.inner;
-            let plane = start..start + self.inner;
-            let [a, b] = slice_sums(&x[plane.clone()], &y[plane], &terms);
-            total = [total[0] + a, total[1] + b];
-        }
-        total
-    }
-
-    /// The same where a channel is a column, for the channels from `first`.
-    #[inline(always)]
-    fn column_sums<T: Float, F: Fn(T, T) -> (T, T)>(
+    fn strip_sums<T: Float, F: Fn(T, T) -> (T, T)>(
         &self,
         x: &[T],
         y: &[T],
@@ -103,13 +85,23 @@ impl Channels {
         sums: &mut [[f64; 2]],
         terms: impl Fn(usize) -> F,
     ) {
+        let terms: SmallVec<[F; STRIP]> = (first..first + sums.len()).map(terms).collect();
         sums.fill([0.0; 2]);
         for row in 0..self.outer {
-            let start = row * self.channels + first;
-            let places = start..start + sums.len();
-            for (((channel, sums), &x), &y) in (first..).zip(sums.iter_mut()).zip(&x[places.clone()]).zip(&y[places]) {
-                let (a, b) = terms(channel)(x, y);
-                *sums = [sums[0] + a.to_f64(), sums[1] + b.to_f64()];
+            let start = (row * self.channels + first) * self.inner;
+            let places = start..start + sums.len() * self.inner;
+            let (x, y) = (&x[places.clone()], &y[places]);
+            if self.inner == 1 {
+                for (((sum, terms), &x), &y) in sums.iter_mut().zip(&terms).zip(x).zip(y) {
+                    let (a, b) = terms(x, y);
+                    *sum = [sum[0] + a.to_f64(), sum[1] + b.to_f64()];
+                }
+                continue;
+            }
+            let planes = x.chunks_exact(self.inner.max(1)).zip(y.chunks_exact(self.inner.max(1)));
+            for ((sum, terms), (x, y)) in sums.iter_mut().zip(&terms).zip(planes) {
+                let [a, b] = slice_sums(x, y, terms);
+                *sum = [sum[0] + a, sum[1] + b];
             }
         }
     }
@@ -168,7 +160,7 @@ impl Channels {
         }
         // A run is a plane of one channel or, where a channel is a column, a row of all.
         let run = if self.inner == 1 { self.channels } else { self.inner };
-        let split = Split::new(out.len() / run, 1, (GRAIN / run).max(1), 64);
+        let split = Split::new(out.len() / run, 1, (GRAIN / run).max(1), MOST_PARTS);
         let parts = Parts::new(out, split, run);
         each_part(par, split.parts(), &|i| {
             let out = parts.take(i);

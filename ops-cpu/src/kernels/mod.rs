@@ -118,8 +118,16 @@ const KERNELS: &[(&str, Make)] = &[
     ("Activation", floats!(activation::forward)),
     ("_backward_Activation", floats!(activation::backward)),
     ("add_n", floats!(add_n::forward)),
-    ("BatchNorm", floats!(batch_norm::forward)),
-    ("_backward_BatchNorm", floats!(batch_norm::backward)),
+    ("BatchNorm", |call| by_float(call, batch_norm::forward::<f32, false>, batch_norm::forward::<f64, false>)),
+    ("_backward_BatchNorm", |call| {
+        by_float(call, batch_norm::backward::<f32, false>, batch_norm::backward::<f64, false>)
+    }),
+    ("_FusedBatchNormRelu", |call| by_float(call, batch_norm::forward::<f32, true>, batch_norm::forward::<f64, true>)),
+    ("_backward_FusedBatchNormRelu", |call| {
+        by_float(call, batch_norm::backward::<f32, true>, batch_norm::backward::<f64, true>)
+    }),
+    ("_BatchNormApply", |call| by_float(call, batch_norm::apply::<f32, false>, batch_norm::apply::<f64, false>)),
+    ("_BatchNormReluApply", |call| by_float(call, batch_norm::apply::<f32, true>, batch_norm::apply::<f64, true>)),
     ("Convolution", floats!(convolution::forward)),
     ("_backward_Convolution", floats!(convolution::backward)),
     ("Deconvolution", floats!(deconvolution::forward)),

@@ -132,6 +132,10 @@ impl Operator for Broadcast {
         vec![(0, 0), (1, 0)]
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        !matches!(self.name, "broadcast_mod" | "broadcast_power" | "broadcast_hypot")
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let Some(backward) = self.backward else { return Ok(vec![None; 2]) };
         let mut inputs = vec![grad.out_grad(0)?];

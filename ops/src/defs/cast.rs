@@ -42,6 +42,10 @@ impl Operator for Cast {
         params.dtype("dtype").map_or(Ok(()), |dtype| d.set_output(0, dtype))
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let inputs = [grad.out_grad(0)?];
         grad.backward("_backward_cast", &inputs, 1)

@@ -92,6 +92,10 @@ impl Operator for Crop {
         }
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let inputs = [grad.out_grad(0)?];
         let mut grads = grad.backward("_backward_Crop", &inputs, 1)?;

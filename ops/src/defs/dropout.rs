@@ -2,7 +2,8 @@
 
 use super::dims::axis_of;
 use crate::{
-    DType, DTypes, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value,
+    DType, DTypes, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Recompute, Result, Schema, Shapes,
+    Value,
 };
 use std::sync::LazyLock;
 
@@ -65,6 +66,16 @@ impl Operator for Dropout {
 
     fn is_deterministic(&self) -> bool {
         false
+    }
+
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
+    /// By its gradient: that is the same function, of the mask that was drawn.
+    fn recompute(&self, again: &mut Recompute<'_>) -> Result<Option<Vec<Entry>>> {
+        let (data, mask) = (again.inputs[0], again.outputs[1]);
+        Ok(Some(vec![again.add("_backward_Dropout", &[data, mask])?, mask]))
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

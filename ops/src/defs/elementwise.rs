@@ -29,6 +29,8 @@ pub(super) struct Elementwise {
     pub(super) is_identity: bool,
     /// The gradients of the inputs; `None` for backward operators.
     pub(super) gradient: Option<GradientFn>,
+    /// Whether it takes no longer than reading and writing its tensors.
+    pub(super) cheap: bool,
 }
 
 impl Elementwise {
@@ -49,6 +51,7 @@ impl Elementwise {
             inplace: &[0],
             is_identity: false,
             gradient: Some(gradient),
+            cheap: true,
         }
     }
 
@@ -84,12 +87,18 @@ impl Elementwise {
             inplace: &[0],
             is_identity: false,
             gradient: None,
+            cheap: true,
         }
     }
 
     /// The same with parameters.
     pub(super) const fn with(self, schema: &'static LazyLock<Schema>) -> Self {
         Elementwise { schema, ..self }
+    }
+
+    /// The same, whose function takes longer than its tensors do.
+    pub(super) const fn costly(self) -> Self {
+        Elementwise { cheap: false, ..self }
     }
 }
 
@@ -129,6 +138,10 @@ impl Operator for Elementwise {
 
     fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
         self.is_identity.then_some(0)
+    }
+
+    fn is_cheap(&self, _: &Params) -> bool {
+        self.cheap
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -49,11 +49,13 @@ pub(super) const ALL: [Elementwise; 19] = [
         &["_Mod"],
         "output = the remainder of lhs / rhs with the sign of rhs, 0 where rhs is 0.",
         as_broadcast!("mod"),
-    ),
-    Elementwise::binary("_power", &["_Power"], "output = lhs^rhs, of one shape.", as_broadcast!("power")),
+    )
+    .costly(),
+    Elementwise::binary("_power", &["_Power"], "output = lhs^rhs, of one shape.", as_broadcast!("power")).costly(),
     Elementwise::binary("_maximum", &["_Maximum"], "output = max(lhs, rhs), of one shape.", as_broadcast!("maximum")),
     Elementwise::binary("_minimum", &["_Minimum"], "output = min(lhs, rhs), of one shape.", as_broadcast!("minimum")),
-    Elementwise::binary("_hypot", &["_Hypot"], "output = √(lhs² + rhs²), of one shape.", as_broadcast!("hypot")),
+    Elementwise::binary("_hypot", &["_Hypot"], "output = √(lhs² + rhs²), of one shape.", as_broadcast!("hypot"))
+        .costly(),
     Elementwise::binary("_equal", &["_Equal"], "output = 1 where lhs = rhs, else 0.", CONSTANT),
     Elementwise::binary("_not_equal", &["_Not_Equal"], "output = 1 where lhs ≠ rhs, else 0.", CONSTANT),
     Elementwise::binary("_greater", &["_Greater"], "output = 1 where lhs > rhs, else 0.", CONSTANT),

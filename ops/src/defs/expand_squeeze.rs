@@ -97,6 +97,10 @@ impl Operator for Squeeze {
         Some(0)
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         gradient(grad)
     }

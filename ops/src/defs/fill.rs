@@ -39,6 +39,7 @@ const fn like(name: &'static str, doc: &'static str) -> Elementwise {
         inplace: &[],
         is_identity: false,
         gradient: Some(|_| Ok(vec![None])),
+        cheap: true,
     }
 }
 
@@ -96,6 +97,10 @@ impl Operator for Fill {
             },
             _ => d.set_output(0, params.dtype("dtype").unwrap_or(DType::F32)),
         }
+    }
+
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
     }
 
     fn gradient(&self, _: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -47,6 +47,10 @@ impl Operator for Flatten {
         Some(0)
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         super::reshape::gradient(grad)
     }

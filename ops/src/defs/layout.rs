@@ -112,6 +112,10 @@ impl Operator for Layout {
         }
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         (self.gradient)(grad)
     }

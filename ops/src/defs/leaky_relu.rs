@@ -1,6 +1,6 @@
 //! `LeakyReLU`: rectifiers that let something of negative numbers through.
 
-use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Recompute, Result, Schema, Shapes};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -90,6 +90,21 @@ impl Operator for LeakyRelu {
 
     fn is_deterministic(&self) -> bool {
         false
+    }
+
+    fn is_cheap(&self, params: &Params) -> bool {
+        !is(params, "gelu")
+    }
+
+    /// What mask holds is 1 where data > 0, so that the output of rrelu is their product.
+    fn recompute(&self, again: &mut Recompute<'_>) -> Result<Option<Vec<Entry>>> {
+        if !is(again.params, "rrelu") {
+            return again.add_all(self.name()).map(Some);
+        }
+        let (data, mask) = (again.inputs[0], again.outputs[1]);
+        let name = format!("{}_recomputed", again.node);
+        let output = again.graph.add("elemwise_mul", &name, Attrs::new(), &[data, mask])?;
+        Ok(Some(vec![output, mask]))
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -208,6 +208,10 @@ impl Operator for Like {
         self.inplace.then_some(0)
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let inputs = [grad.out_grad(0)?];
         let data = match self.backward {

@@ -111,8 +111,6 @@ pub fn provider() -> Provider {
         .operator(activation::ACTIVATION)
         .operator(activation::BACKWARD)
         .operator(add_n::AddN)
-        .operator(batch_norm::BatchNorm)
-        .operator(batch_norm::Backward)
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)
@@ -170,6 +168,9 @@ pub fn provider() -> Provider {
 
 /// Normalisations, recurrent layers, and losses and steps of their kind.
 fn norm_family(provider: Provider) -> Provider {
+    let provider = batch_norm::ALL.into_iter().fold(provider, Provider::operator);
+    let provider = batch_norm::APPLY.into_iter().fold(provider, Provider::operator);
+    let provider = batch_norm::BACKWARD.into_iter().fold(provider, Provider::operator);
     let provider = provider
         .operator(group_norm::GroupNorm)
         .operator(group_norm::Backward)

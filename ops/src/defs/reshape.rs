@@ -68,6 +68,10 @@ impl Operator for Reshape {
         Some(0)
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         gradient(grad)
     }

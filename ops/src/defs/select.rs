@@ -50,6 +50,10 @@ impl Operator for Where {
         infer_dtype(d, 1)
     }
 
+    fn is_cheap(&self, _: &Params) -> bool {
+        true
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let inputs = [grad.inputs[0], grad.out_grad(0)?];
         let both = grad.backward("_backward_where", &inputs, 2)?;

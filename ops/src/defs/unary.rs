@@ -14,7 +14,8 @@ pub(super) const ALL: [Elementwise; 16] = [
     Elementwise::unary("_CrossDeviceCopy", &[], "output = data, on the device of whom it is for.", |g| {
         let inputs = [g.out_grad(0)?];
         Ok(vec![Some(compose(g, "data", "_CrossDeviceCopy", &inputs)?)])
-    }),
+    })
+    .costly(),
     Elementwise::identity(
         "BlockGrad",
         &["stop_gradient"],
@@ -51,15 +52,17 @@ pub(super) const ALL: [Elementwise; 16] = [
     Elementwise::unary("logical_not", &[], "output = 1 where data is 0, else 0.", BLOCKED),
 ];
 
-/// Functions and their backward operators: name, formula, the tensor that the derivative is taken from, derivative.
+/// Functions and their backward operators: name, formula, the tensor that the derivative is taken from, derivative, and
+/// `costly` where the function takes longer than reading and writing its tensors.
 macro_rules! functions {
-    ($($name:literal, $doc:literal, $from:ident, $derivative:literal;)*) => {
+    ($($name:literal, $doc:literal, $from:ident, $derivative:literal $(, $costly:ident)?;)*) => {
         /// The functions of the table, each followed by its backward operator.
         pub(super) const FUNCTIONS: [[Elementwise; 2]; [$($name),*].len()] = [$([
             Elementwise::unary($name, &[], concat!("output = ", $doc, "."), |g| {
                 let inputs = [g.out_grad(0)?, functions!(@$from g)];
                 g.backward(concat!("_backward_", $name), &inputs, 1)
-            }),
+            })
+            $(.$costly())?,
             Elementwise::backward(
                 concat!("_backward_", $name),
                 concat!("d_data = out_grad · ", $derivative, "."),
@@ -80,26 +83,26 @@ functions! {
     "square", "data²", data, "2 data";
     "sqrt", "√data", output, "1 / (2 output)";
     "rsqrt", "1 / √data", output, "(-output³ / 2)";
-    "cbrt", "∛data", output, "1 / (3 output²)";
-    "rcbrt", "1 / ∛data", output, "(-output⁴ / 3)";
+    "cbrt", "∛data", output, "1 / (3 output²)", costly;
+    "rcbrt", "1 / ∛data", output, "(-output⁴ / 3)", costly;
     "reciprocal", "1 / data", output, "(-output²)";
-    "expm1", "e^data - 1", output, "(output + 1)";
-    "log1p", "ln(1 + data)", data, "1 / (1 + data)";
-    "log2", "log₂ data", data, "1 / (data · ln 2)";
-    "log10", "log₁₀ data", data, "1 / (data · ln 10)";
-    "sin", "sin data", data, "cos data";
-    "cos", "cos data", data, "(-sin data)";
-    "tan", "tan data", output, "(1 + output²)";
-    "arcsin", "arcsin data", data, "1 / √(1 - data²)";
-    "arccos", "arccos data", data, "(-1 / √(1 - data²))";
-    "arctan", "arctan data", data, "1 / (1 + data²)";
-    "sinh", "sinh data", data, "cosh data";
-    "cosh", "cosh data", data, "sinh data";
-    "arcsinh", "arsinh data", data, "1 / √(data² + 1)";
-    "arccosh", "arcosh data", data, "1 / √(data² - 1)";
-    "arctanh", "artanh data", data, "1 / (1 - data²)";
-    "erf", "the error function 2/√π · ∫ e^-t² dt from 0 to data", data, "2/√π · e^-data²";
-    "erfinv", "the number of which data is the error function", output, "√π/2 · e^output²";
-    "gamma", "Γ(data)", data, "Γ(data) · ψ(data), ψ the digamma function";
-    "gammaln", "ln |Γ(data)|", data, "ψ(data), ψ the digamma function";
+    "expm1", "e^data - 1", output, "(output + 1)", costly;
+    "log1p", "ln(1 + data)", data, "1 / (1 + data)", costly;
+    "log2", "log₂ data", data, "1 / (data · ln 2)", costly;
+    "log10", "log₁₀ data", data, "1 / (data · ln 10)", costly;
+    "sin", "sin data", data, "cos data", costly;
+    "cos", "cos data", data, "(-sin data)", costly;
+    "tan", "tan data", output, "(1 + output²)", costly;
+    "arcsin", "arcsin data", data, "1 / √(1 - data²)", costly;
+    "arccos", "arccos data", data, "(-1 / √(1 - data²))", costly;
+    "arctan", "arctan data", data, "1 / (1 + data²)", costly;
+    "sinh", "sinh data", data, "cosh data", costly;
+    "cosh", "cosh data", data, "sinh data", costly;
+    "arcsinh", "arsinh data", data, "1 / √(data² + 1)", costly;
+    "arccosh", "arcosh data", data, "1 / √(data² - 1)", costly;
+    "arctanh", "artanh data", data, "1 / (1 - data²)", costly;
+    "erf", "the error function 2/√π · ∫ e^-t² dt from 0 to data", data, "2/√π · e^-data²", costly;
+    "erfinv", "the number of which data is the error function", output, "√π/2 · e^output²", costly;
+    "gamma", "Γ(data)", data, "Γ(data) · ψ(data), ψ the digamma function", costly;
+    "gammaln", "ln |Γ(data)|", data, "ψ(data), ψ the digamma function", costly;
 }

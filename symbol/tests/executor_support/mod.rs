@@ -80,6 +80,12 @@ impl Operator for TestOp {
             _ => None,
         }
     }
+    fn is_deterministic(&self) -> bool {
+        self.name() != "noise"
+    }
+    fn is_cheap(&self, _: &Params) -> bool {
+        ["add", "mul", "neg"].contains(&self.name())
+    }
     fn gradient(&self, g: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let node = g.node.to_string();
         let add = |op: &str, suffix: &str, inputs: &[Entry], graph: &mut dyn varflow_ops::GraphBuilder| {
