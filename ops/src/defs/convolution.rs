@@ -105,10 +105,20 @@ impl Operator for Convolution {
         window.infer(s, 0)
     }
 
+    fn inplace(&self, params: &Params) -> Vec<(usize, usize)> {
+        over_copies(params)
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let inputs = [grad.out_grad(0)?, grad.inputs[0], grad.inputs[1]];
         grad.backward("_backward_Convolution", &inputs, grad.inputs.len())
     }
+}
+
+/// The first output may take the place of the first input where there is padding, which copies are made of anyway.
+fn over_copies(params: &Params) -> Vec<(usize, usize)> {
+    let is_padded = params.tuple("pad").iter().any(|&pad| pad > 0);
+    if is_padded { vec![(0, 0)] } else { Vec::new() }
 }
 
 /// Gradients of [`Convolution`] by data, weight and bias.
@@ -147,5 +157,9 @@ impl Operator for Backward {
             s.set_output(2, PartialShape::new([Some(params.usize("num_filter"))]), "from num_filter")?;
         }
         Ok(())
+    }
+
+    fn inplace(&self, params: &Params) -> Vec<(usize, usize)> {
+        over_copies(params)
     }
 }

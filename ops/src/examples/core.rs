@@ -49,6 +49,24 @@ pub(super) const EXAMPLES: &[Example] = &[
         &[(&[1, 2, 2, 3, 7], Apart), (&[2, 2, 1, 2, 3], Apart), (&[2], Apart)],
         &[&[1, 2, 2, 2, 5]],
     ),
+    (
+        "Convolution",
+        &[("num_filter", "3"), ("kernel", "(3, 3)"), ("pad", "(1, 1)")],
+        &[(&[10, 3, 3, 9], Apart), (&[3, 3, 3, 3], Apart), (&[3], Apart)],
+        &[&[10, 3, 3, 9]],
+    ),
+    (
+        "Convolution",
+        &[("num_filter", "4"), ("kernel", "(3, 5)"), ("pad", "(1, 1)"), ("num_group", "2"), ("no_bias", "True")],
+        &[(&[3, 2, 5, 14], Apart), (&[4, 1, 3, 5], Apart)],
+        &[&[3, 4, 5, 12]],
+    ),
+    (
+        "Convolution",
+        &[("num_filter", "8"), ("kernel", "(3, 3)"), ("stride", "(2, 2)"), ("pad", "(1, 1)"), ("num_group", "2")],
+        &[(&[9, 2, 4, 4], Apart), (&[8, 1, 3, 3], Apart), (&[8], Apart)],
+        &[&[9, 8, 2, 2]],
+    ),
     ("Pooling", &[("kernel", "(2, 2)"), ("stride", "(2, 2)")], &[(&[1, 2, 4, 6], Apart)], &[&[1, 2, 2, 3]]),
     (
         "Pooling",
