@@ -109,9 +109,9 @@ pub trait Operator: Send + Sync {
         None
     }
 
-    /// Whether users should see it in lists; backward operators are hidden.
+    /// Whether users should see it in lists; backward operators are hidden, and those that only passes make.
     fn is_hidden(&self) -> bool {
-        self.name().starts_with("_backward_")
+        self.name().starts_with("_backward_") || self.name().starts_with("_Fused")
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use varflow_engine::{Engine, Mode, Var};
 
 /// What a tensor looks like from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorDesc {
     /// Extent along each axis.
     pub shape: Shape,

@@ -154,7 +154,9 @@ impl Executor {
     }
 
     /// Shows results inside the network to `monitor` from the next pass on, or with `None` no more. The memory plan stays the
-    /// same; a pass costs a copy of each result shown, and results that nobody reads (see [`Plan`]) are not shown.
+    /// same; a pass costs a copy of each result shown, and results that nobody reads (see [`Plan`]) are not shown. Nor are those that
+    /// [passes](BindOptions::passes) have made part of another node, or of none: bind with [`Passes::none`](crate::Passes::none)
+    /// to see all.
     pub fn set_monitor(&mut self, monitor: Option<Monitor>) {
         self.monitor = monitor;
     }

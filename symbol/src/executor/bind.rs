@@ -141,6 +141,10 @@ impl Tensors {
             let shared = options.shared.get(&node.name).filter(|_| is_users[i]);
             let from_other = options.sharing.as_ref().and_then(|s| s.tensors.get(&node.name)).filter(|_| is_users[i]);
             let is_data = given.iter().any(|(name, _)| *name == node.name);
+            if let Some(value) = net.graph.constants.get(&node.name) {
+                entries[entry] = Some(Tensor::from_bytes(engine, desc.clone(), &value.bytes)?);
+                continue;
+            }
             entries[entry] = Some(match (shared, from_other) {
                 (Some(tensor), _) => checked_share(engine, "shared for", &node.name, tensor, desc)?,
                 (None, Some(tensor)) if is_data => match tensor.first(desc.shape.clone()) {

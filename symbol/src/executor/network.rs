@@ -2,10 +2,11 @@
 //! and who gets which gradient.
 
 use super::options::{BindOptions, GradReq};
+use crate::pass::{Draft, Stage};
 use crate::placement::{GROUP, place, set_group};
 use crate::plan::{EntryMap, runs, wanted};
 use crate::{Graph, Node, gradient, infer_dtypes, infer_shapes};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use varflow_ops::{Attrs, DType, Entry, Error, PartialShape, Registry, Result, Shape, TensorDesc};
 
 /// The gradient of an argument.
@@ -47,28 +48,36 @@ impl Network {
         let (arguments, auxiliaries) = (forward.arguments(), forward.auxiliaries());
         check_names(forward, &arguments, &auxiliaries, options)?;
         let shapes = forward_shapes(forward, given, options)?;
-        let dtypes = given_dtypes(options);
+        let dtypes = infer_dtypes(forward, &given_dtypes(options))?;
+        let users = Users { arguments: names_of(forward, &arguments), auxiliaries: names_of(forward, &auxiliaries) };
+        let descs = describe_all(forward, &shapes, &dtypes);
+        let mut draft = Draft::new(forward.clone(), descs);
         if !options.for_training {
-            let dtypes = infer_dtypes(forward, &dtypes)?;
-            let mut net = Network::of(forward.clone(), &shapes, &dtypes, arguments, auxiliaries);
+            options.passes.run(&mut draft, registry, Stage::Inference)?;
+            let mut net = Network::of(draft, &users)?;
             net.wanted = wanted(&net.graph);
             net.phases = vec![net.running(0..net.graph.nodes.len())];
             return Ok(net);
         }
-        let req = |node: &usize| grad_req(&forward.nodes[*node].name, given, options);
-        let wrt: Vec<usize> = arguments.iter().copied().filter(|a| req(a) != GradReq::Null).collect();
-        let made = gradient(forward, registry, &wrt)?;
-        let variables = arguments.iter().chain(&auxiliaries);
-        let known: Vec<(&str, PartialShape)> =
-            variables.map(|v| (forward.nodes[*v].name.as_str(), PartialShape::from(&shapes[*v][0]))).collect();
-        let (shapes, dtypes) = (infer_shapes(&made.graph, &known)?, infer_dtypes(&made.graph, &dtypes)?);
-        let mut net = Network::of(made.graph, &shapes, &dtypes, arguments, auxiliaries);
-        net.head_grads = made.head_grads;
+        options.passes.run(&mut draft, registry, Stage::Forward)?;
+        let req = |name: &str| grad_req(name, given, options);
+        let wrt: Vec<&String> = users.arguments.iter().filter(|a| req(a) != GradReq::Null).collect();
+        let Differentiated { mut draft, grads, heads } = differentiate(&draft, registry, &wrt)?;
+        // To passes the gradients are outputs like others.
+        let num_outputs = draft.graph.outputs.len();
+        draft.graph.outputs.extend(grads.iter().flatten());
+        options.passes.run(&mut draft, registry, Stage::Training)?;
+        let mut computed = draft.graph.outputs.split_off(num_outputs).into_iter();
+        let num_forward = draft.num_forward;
+        let mut net = Network::of(draft, &users)?;
+        let numbers = net.numbers();
+        net.head_grads = heads.iter().map(|h| h.as_ref().and_then(|name| numbers.get(name).copied())).collect();
         let mut append = Append { registry, taken: net.outputs.iter().copied().collect(), appended: Vec::new() };
-        for (argument, entry) in wrt.into_iter().zip(made.grads) {
-            let asked_for = options.grad_req.contains_key(&net.graph.nodes[argument].name);
-            if entry.is_some() || asked_for {
-                let grad = append.gradient(&mut net.graph, argument, entry, req(&argument))?;
+        for (name, grad) in wrt.into_iter().zip(grads) {
+            let entry = grad.and_then(|_| computed.next());
+            let Some(&argument) = numbers.get(name) else { continue };
+            if entry.is_some() || options.grad_req.contains_key(name) {
+                let grad = append.gradient(&mut net.graph, argument, entry, req(name))?;
                 net.graph.outputs.extend(grad.entry);
                 net.grads.push(grad);
             }
@@ -79,10 +88,10 @@ impl Network {
         let like = |e: Entry| appended(e.node).map_or(e, |a| Entry { node: a.like, output: 0 });
         net.descs = EntryMap::from_fn(&net.graph, |e| net.descs[like(e)].clone());
         net.wanted = wanted(&net.graph);
-        let mut backward = net.running(made.num_forward..net.graph.nodes.len());
+        let mut backward = net.running(num_forward..net.graph.nodes.len());
         // The sort keeps the order of equals, so an appended node comes right after the one that it reads.
         backward.sort_by_key(|i| appended(*i).map_or(*i, |a| a.after));
-        net.phases = vec![net.running(0..made.num_forward), backward];
+        net.phases = vec![net.running(0..num_forward), backward];
         Ok(net)
     }
 
@@ -90,29 +99,77 @@ impl Network {
         nodes.filter(|i| runs(&self.graph, &self.wanted, *i)).collect()
     }
 
-    fn of(
-        graph: Graph,
-        shapes: &[Vec<Shape>],
-        dtypes: &[Vec<DType>],
-        arguments: Vec<usize>,
-        auxiliaries: Vec<usize>,
-    ) -> Network {
-        let descs =
-            EntryMap::from_fn(&graph, |e| TensorDesc::new(shapes[e.node][e.output].clone(), dtypes[e.node][e.output]));
-        let outputs = graph.outputs.clone();
-        let head_grads = vec![None; outputs.len()];
-        Network {
-            graph,
+    /// The number of each node, by name.
+    fn numbers(&self) -> HashMap<String, usize> {
+        self.graph.nodes.iter().enumerate().map(|(i, node)| (node.name.clone(), i)).collect()
+    }
+
+    /// # Errors
+    /// A pass that took out a variable, or left open what shape an entry has.
+    fn of(draft: Draft, users: &Users) -> Result<Network> {
+        let numbers = draft.numbers();
+        let find = |name: &String| {
+            let missing = || Error::Contract(format!("passes have taken out the variable \"{name}\""));
+            numbers.get(name.as_str()).copied().ok_or_else(missing)
+        };
+        let arguments = users.arguments.iter().map(find).collect::<Result<_>>()?;
+        let auxiliaries = users.auxiliaries.iter().map(find).collect::<Result<_>>()?;
+        let descs = draft.complete_descs()?;
+        let outputs = draft.graph.outputs.clone();
+        Ok(Network {
+            graph: draft.graph,
             descs,
             wanted: EntryMap::default(),
             phases: Vec::new(),
             arguments,
             auxiliaries,
+            head_grads: vec![None; outputs.len()],
             outputs,
-            head_grads,
             grads: Vec::new(),
-        }
+        })
     }
+}
+
+/// The names of the variables that users see.
+struct Users {
+    arguments: Vec<String>,
+    auxiliaries: Vec<String>,
+}
+
+fn names_of(graph: &Graph, nodes: &[usize]) -> Vec<String> {
+    nodes.iter().map(|i| graph.nodes[*i].name.clone()).collect()
+}
+
+fn describe_all(graph: &Graph, shapes: &[Vec<Shape>], dtypes: &[Vec<DType>]) -> EntryMap<Option<TensorDesc>> {
+    let desc = |e: Entry| TensorDesc::new(shapes[e.node][e.output].clone(), dtypes[e.node][e.output]);
+    EntryMap::from_fn(graph, |e| Some(desc(e)))
+}
+
+/// A graph with gradients.
+struct Differentiated {
+    draft: Draft,
+    /// The gradient of each argument asked for.
+    grads: Vec<Option<Entry>>,
+    /// For each output the name of the variable that stands for its gradient, if it takes one.
+    heads: Vec<Option<String>>,
+}
+
+/// Appends the gradients of the arguments `wrt`.
+fn differentiate(forward: &Draft, registry: &Registry, wrt: &[&String]) -> Result<Differentiated> {
+    let numbers = forward.numbers();
+    let wrt: Vec<usize> = wrt.iter().filter_map(|name| numbers.get(name.as_str()).copied()).collect();
+    let made = gradient(&forward.graph, registry, &wrt)?;
+    let variables = forward.graph.nodes.iter().enumerate().filter(|(_, node)| node.op.is_none());
+    let known: Vec<(&str, &TensorDesc)> = variables
+        .filter_map(|(i, n)| Some((n.name.as_str(), forward.descs[Entry { node: i, output: 0 }].as_ref()?)))
+        .collect();
+    let shapes: Vec<(&str, PartialShape)> = known.iter().map(|(n, d)| (*n, PartialShape::from(&d.shape))).collect();
+    let dtypes: Vec<(&str, DType)> = known.iter().map(|(n, d)| (*n, d.dtype)).collect();
+    let (shapes, dtypes) = (infer_shapes(&made.graph, &shapes)?, infer_dtypes(&made.graph, &dtypes)?);
+    let descs = describe_all(&made.graph, &shapes, &dtypes);
+    let heads = made.head_grads.iter().map(|h| h.map(|i| made.graph.nodes[i].name.clone())).collect();
+    let draft = Draft { graph: made.graph, descs, num_forward: made.num_forward };
+    Ok(Differentiated { draft, grads: made.grads, heads })
 }
 
 /// A node that the executor adds: the node whose shape and dtype it has, and the node that it runs after.
@@ -170,8 +227,7 @@ fn grad_req(argument: &str, given: &[(String, Shape)], options: &BindOptions) ->
 }
 
 fn check_names(graph: &Graph, arguments: &[usize], auxiliaries: &[usize], options: &BindOptions) -> Result<()> {
-    let names = |nodes: &[usize]| -> Vec<String> { nodes.iter().map(|i| graph.nodes[*i].name.clone()).collect() };
-    let (arguments, auxiliaries) = (names(arguments), names(auxiliaries));
+    let (arguments, auxiliaries) = (names_of(graph, arguments), names_of(graph, auxiliaries));
     let refuse = |what: &str, name: &str, wanted: &[String]| {
         Err(Error::Param(format!("{what} names \"{name}\", wanted one of {}", wanted.join(", "))))
     };
