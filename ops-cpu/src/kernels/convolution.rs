@@ -6,7 +6,7 @@ use crate::compute::{Conv, Terms};
 use varflow_ops::defs::convolution_window;
 use varflow_ops::{Error, Kernel, KernelCall, KernelCtx, Pair, Result, TensorDesc, WithWorkspace};
 
-fn geometry(call: &KernelCall<'_>, data: &TensorDesc) -> Result<Conv> {
+pub(super) fn geometry(call: &KernelCall<'_>, data: &TensorDesc) -> Result<Conv> {
     let window = convolution_window(call.params)?;
     let &[samples, channels, ref lens @ ..] = data.shape.dims() else {
         return Err(Error::Shape(format!("data has shape {}, wanted batch, channel and 1 to 3 axes", data.shape)));

@@ -4,7 +4,10 @@ use super::window::{Rounding, Window, check_layout};
 use crate::{Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value};
 use std::sync::LazyLock;
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+static SCHEMA: LazyLock<Schema> = LazyLock::new(schema);
+
+/// The parameters of a convolution.
+pub(super) fn schema() -> Schema {
     Schema::new()
         .tuple("kernel", None, "Size of the window: (w,), (h, w) or (d, h, w).")
         .tuple("stride", Some(&[]), "Distance from window to window; 1 if left out.")
@@ -27,7 +30,7 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
             Some(Value::None),
             "Order of the axes. Only batch, channel, then the rest.",
         )
-});
+}
 
 /// The window of a `Convolution`.
 ///
@@ -116,7 +119,7 @@ impl Operator for Convolution {
 }
 
 /// The first output may take the place of the first input where there is padding, which copies are made of anyway.
-fn over_copies(params: &Params) -> Vec<(usize, usize)> {
+pub(super) fn over_copies(params: &Params) -> Vec<(usize, usize)> {
     let is_padded = params.tuple("pad").iter().any(|&pad| pad > 0);
     if is_padded { vec![(0, 0)] } else { Vec::new() }
 }
