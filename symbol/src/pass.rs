@@ -9,6 +9,8 @@
 
 mod cse;
 mod dead_code;
+mod fold_batch_norm;
+mod fuse_convolution;
 mod rewrite;
 
 use crate::Graph;
@@ -51,6 +53,18 @@ static TABLE: &[Pass] = &[
         doc: "computes once what is computed several times from the same inputs",
         stages: &[Stage::Inference, Stage::Training],
         run: cse::cse,
+    },
+    Pass {
+        name: "fold_batch_norm",
+        doc: "makes batch normalisation part of the weights of the convolution before it",
+        stages: &[Stage::Inference],
+        run: fold_batch_norm::fold_batch_norm,
+    },
+    Pass {
+        name: "fuse_convolution",
+        doc: "makes one node of a convolution and the sum and the rectifier that follow it",
+        stages: &[Stage::Inference],
+        run: fuse_convolution::fuse_convolution,
     },
 ];
 
