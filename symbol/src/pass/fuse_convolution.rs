@@ -28,7 +28,14 @@ pub(super) fn fuse_convolution(graph: &mut Graph, context: &Context<'_>) -> Resu
             let last = usize::from(b.node > a.node);
             for (conv, addend) in [(last, [a, b][1 - last]), (1 - last, [a, b][last])] {
                 let given = [("with_sum", "True".to_string())];
-                if growth.grow(graph, i, conv, |conv| !flag(conv, "with_sum") && !is_bounded(conv), &given, &[addend])? {
+                if growth.grow(
+                    graph,
+                    i,
+                    conv,
+                    |conv| !flag(conv, "with_sum") && !is_bounded(conv),
+                    &given,
+                    &[addend],
+                )? {
                     break;
                 }
             }
