@@ -9,8 +9,10 @@
 
 mod cse;
 mod dead_code;
+mod fold_batch_norm;
 mod fold_constants;
 mod fuse_batch_norm_relu;
+mod fuse_convolution;
 mod fuse_elementwise;
 mod rewrite;
 
@@ -60,6 +62,18 @@ static TABLE: &[Pass] = &[
         doc: "computes once what is computed several times from the same inputs",
         stages: &[Stage::Inference, Stage::Training],
         run: cse::cse,
+    },
+    Pass {
+        name: "fold_batch_norm",
+        doc: "makes batch normalisation part of the weights of the convolution before it",
+        stages: &[Stage::Inference],
+        run: fold_batch_norm::fold_batch_norm,
+    },
+    Pass {
+        name: "fuse_convolution",
+        doc: "makes one node of a convolution and the sum and the rectifier that follow it",
+        stages: &[Stage::Inference],
+        run: fuse_convolution::fuse_convolution,
     },
     Pass {
         name: "fuse_batch_norm_relu",

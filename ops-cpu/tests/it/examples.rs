@@ -141,7 +141,7 @@ pub fn forward() -> Vec<Use> {
 }
 
 pub fn has_gradient(usage: &Use) -> bool {
-    !usage.op.name().starts_with("sgd_")
+    !["sgd_", "_FusedConvolution"].iter().any(|prefix| usage.op.name().starts_with(prefix))
 }
 
 /// A gradient of the first output.
