@@ -111,6 +111,13 @@ pub trait Operator: Send + Sync {
         Err(Error::Contract(format!("{} \"{}\" has no gradient", self.name(), grad.node)))
     }
 
+    /// The inputs that hold samples along their first axis, if it works on samples one by one in inference: sample `i` of each
+    /// output then comes from sample `i` of these, which all have as many samples as the outputs, and from all of the other
+    /// inputs. `None` where samples meet or it is not known, as by default.
+    fn per_sample(&self, _params: &Params, _inputs: &[TensorDesc]) -> Option<Vec<usize>> {
+        None
+    }
+
     /// Whether computing it takes about as long as reading its inputs and writing its outputs, so that computing it twice costs
     /// little beside what surrounds it.
     fn is_cheap(&self, _params: &Params) -> bool {

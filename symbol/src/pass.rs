@@ -15,6 +15,7 @@ mod fuse_batch_norm_relu;
 mod fuse_convolution;
 mod fuse_elementwise;
 mod rewrite;
+mod split_batch;
 
 use crate::Graph;
 use crate::plan::EntryMap;
@@ -87,6 +88,12 @@ static TABLE: &[Pass] = &[
         stages: &[Stage::Inference, Stage::Training],
         run: fuse_elementwise::fuse_elementwise,
     },
+    Pass {
+        name: "split_batch",
+        doc: "takes a part of the batch at a time through all layers that work on samples one by one",
+        stages: &[Stage::Inference],
+        run: split_batch::split_batch,
+    },
 ];
 
 /// What a pass knows besides the graph.
@@ -99,6 +106,10 @@ pub struct Context<'a> {
     pub descs: &'a EntryMap<Option<TensorDesc>>,
     /// How many nodes at the beginning are forward nodes: all but in [`Stage::Training`].
     pub num_forward: usize,
+    /// The names of the variables that hold data and labels.
+    pub data: &'a [String],
+    /// How many samples are to be taken through the network at a time; `None`: as is best.
+    pub samples_at_a_time: Option<usize>,
 }
 
 /// A graph on its way through the passes.
@@ -110,6 +121,10 @@ pub struct Draft {
     pub descs: EntryMap<Option<TensorDesc>>,
     /// How many nodes at the beginning are forward nodes.
     pub num_forward: usize,
+    /// The names of the variables that hold data and labels.
+    pub data: Vec<String>,
+    /// How many samples are to be taken through the network at a time; `None`: as is best.
+    pub samples_at_a_time: Option<usize>,
 }
 
 /// Which passes run, in their order. The default is all that there are; with [`none`](Self::none) the graph is run as it was built.
@@ -194,7 +209,7 @@ impl Draft {
     #[must_use]
     pub fn new(graph: Graph, descs: EntryMap<Option<TensorDesc>>) -> Draft {
         let num_forward = graph.nodes.len();
-        Draft { graph, descs, num_forward }
+        Draft { graph, descs, num_forward, data: Vec::new(), samples_at_a_time: None }
     }
 
     /// The description of every entry.
@@ -228,7 +243,14 @@ impl Draft {
             .collect();
         let forward: HashSet<String> = self.graph.nodes[..self.num_forward].iter().map(|n| n.name.clone()).collect();
         let whole = self.num_forward < self.graph.nodes.len();
-        let context = Context { registry, stage, descs: &self.descs, num_forward: self.num_forward };
+        let context = Context {
+            registry,
+            stage,
+            descs: &self.descs,
+            num_forward: self.num_forward,
+            data: &self.data,
+            samples_at_a_time: self.samples_at_a_time,
+        };
         // They refer to nodes by number, and have done what they are for: shapes are known.
         self.graph.alike.clear();
         (pass.run)(&mut self.graph, &context)?;

@@ -20,7 +20,7 @@ pub(crate) fn products(op: &str, params: &Params, inputs: &[Option<&Shape>], out
     // Each element of `of` takes part in as many products as a filter has elements.
     let filters = |of: &Shape| (of.len() as u64).saturating_mul((weight.len() / axis(weight, Some(0)).max(1)) as u64);
     match op {
-        "Convolution" | "FullyConnected" => filters(output),
+        "Convolution" | "_FusedConvolution" | "FullyConnected" => filters(output),
         "Deconvolution" => filters(data),
         "dot" => (output.len() as u64).saturating_mul(inner(data.rank()) as u64),
         "batch_dot" => (output.len() as u64).saturating_mul(inner(2) as u64),

@@ -1,6 +1,6 @@
 //! `add_n`: the sum of any number of tensors.
 
-use crate::{Entry, Gradient, Operator, Params, Result, Schema, Shapes};
+use crate::{Entry, Gradient, Operator, Params, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> =
@@ -45,6 +45,10 @@ impl Operator for AddN {
 
     fn is_cheap(&self, _: &Params) -> bool {
         true
+    }
+
+    fn per_sample(&self, _: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some((0..inputs.len()).collect())
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

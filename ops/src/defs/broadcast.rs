@@ -1,7 +1,7 @@
 //! Arithmetic of two tensors, each of which is repeated along its axes of length 1.
 
 use super::elementwise::NO_PARAMS;
-use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 
 /// A function of two tensors whose shapes broadcast.
 pub(super) struct Broadcast {
@@ -134,6 +134,18 @@ impl Operator for Broadcast {
 
     fn is_cheap(&self, _: &Params) -> bool {
         !matches!(self.name, "broadcast_mod" | "broadcast_power" | "broadcast_hypot")
+    }
+
+    /// Of operands with as many axes, those that have as many samples as the output.
+    fn per_sample(&self, _: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {
+        let [lhs, rhs] = inputs else { return None };
+        match (lhs.shape.dims(), rhs.shape.dims()) {
+            (l, r) if l.len() != r.len() => None,
+            ([a, ..], [b, ..]) if a == b => Some(vec![0, 1]),
+            ([_, ..], [1, ..]) => Some(vec![0]),
+            ([1, ..], [_, ..]) => Some(vec![1]),
+            _ => None,
+        }
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -2,7 +2,7 @@
 
 use super::dims::axis_of;
 use super::layout::bare;
-use crate::{DTypes, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{DTypes, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 const AXIS: std::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
@@ -93,6 +93,11 @@ impl Operator for Join {
 
     fn is_cheap(&self, _: &Params) -> bool {
         true
+    }
+
+    fn per_sample(&self, params: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {
+        let axis = params.int(if let Join::Concat = self { "dim" } else { "axis" });
+        (axis > 0).then(|| (0..inputs.len()).collect())
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

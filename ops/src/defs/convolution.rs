@@ -1,7 +1,7 @@
 //! `Convolution` over one, two or three axes.
 
 use super::window::{Rounding, Window, check_layout};
-use crate::{Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value};
+use crate::{Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc, Value};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(schema);
@@ -110,6 +110,10 @@ impl Operator for Convolution {
 
     fn inplace(&self, params: &Params) -> Vec<(usize, usize)> {
         over_copies(params)
+    }
+
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -1,7 +1,7 @@
 //! `Deconvolution`: the transposed convolution, over one, two or three axes.
 
 use super::window::{Rounding, Window, check_layout};
-use crate::{Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value};
+use crate::{Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc, Value};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -163,6 +163,10 @@ impl Operator for Deconvolution {
         let Some(lens) = lens else { return Ok(()) };
         let (_, out) = deconvolution_window(params, &lens)?;
         s.set_output(0, PartialShape::new([None, None].into_iter().chain(out.into_iter().map(Some))), &why)
+    }
+
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -3,7 +3,7 @@
 use super::dims::axis_of;
 use crate::{
     DType, DTypes, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Recompute, Result, Schema, Shapes,
-    Value,
+    TensorDesc, Value,
 };
 use std::sync::LazyLock;
 
@@ -76,6 +76,10 @@ impl Operator for Dropout {
     fn recompute(&self, again: &mut Recompute<'_>) -> Result<Option<Vec<Entry>>> {
         let (data, mask) = (again.inputs[0], again.outputs[1]);
         Ok(Some(vec![again.add("_backward_Dropout", &[data, mask])?, mask]))
+    }
+
+    fn per_sample(&self, params: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        (params.text("mode") != "always").then(|| vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

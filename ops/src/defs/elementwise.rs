@@ -144,6 +144,10 @@ impl Operator for Elementwise {
         self.cheap
     }
 
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some((0..self.inputs.len()).collect())
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         match self.gradient {
             Some(gradient) => gradient(grad),

@@ -51,6 +51,10 @@ impl Operator for Flatten {
         true
     }
 
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0])
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         super::reshape::gradient(grad)
     }

@@ -1,7 +1,7 @@
 //! `FullyConnected`: a matrix product with weights, and a bias.
 
 use super::dims::product;
-use crate::{Entry, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Entry, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -53,6 +53,10 @@ impl Operator for FullyConnected {
         let k = s.input(1).dim(1).filter(|_| inner.len() == 1);
         let back = (0..dims.len()).map(|a| if a < outer { s.output(0).dim(a) } else { k });
         s.set_input(0, PartialShape::new(back), &why)
+    }
+
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -1,7 +1,7 @@
 //! `_FusedConvolution`: a convolution with what follows it in inference.
 
 use super::convolution::{Convolution, over_copies, schema};
-use crate::{Error, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Error, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -112,5 +112,10 @@ impl Operator for FusedConvolution {
 
     fn is_hidden(&self) -> bool {
         true
+    }
+
+    fn per_sample(&self, params: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        let addend = FusedConvolutionInputs::of(params).addend;
+        Some([0].into_iter().chain(addend).collect())
     }
 }

@@ -1,6 +1,6 @@
 //! `L2Normalization`: vectors of Euclidean length 1.
 
-use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shape, Shapes};
+use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shape, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -69,6 +69,10 @@ impl Operator for L2Normalization {
         s.same(&[0], &[0])?;
         let norm = infer_norm(params, s, 0)?;
         s.set_output(1, norm, &format!("from data {}", s.input(0)))
+    }
+
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

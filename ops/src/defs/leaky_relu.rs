@@ -1,6 +1,8 @@
 //! `LeakyReLU`: rectifiers that let something of negative numbers through.
 
-use crate::{Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Recompute, Result, Schema, Shapes};
+use crate::{
+    Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Recompute, Result, Schema, Shapes, TensorDesc,
+};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -105,6 +107,10 @@ impl Operator for LeakyRelu {
         let name = format!("{}_recomputed", again.node);
         let output = again.graph.add("elemwise_mul", &name, Attrs::new(), &[data, mask])?;
         Ok(Some(vec![output, mask]))
+    }
+
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -1,6 +1,6 @@
 //! `LRN`: local response normalisation across channels.
 
-use crate::{Entry, Error, Gradient, Operator, Params, Result, Schema, Shapes};
+use crate::{Entry, Error, Gradient, Operator, Params, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -62,6 +62,10 @@ impl Operator for Lrn {
     fn infer_shape(&self, _: &Params, s: &mut Shapes) -> Result<()> {
         s.same(&[0], &[0, 1])?;
         check_rank(s, 0)
+    }
+
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

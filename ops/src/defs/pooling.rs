@@ -1,7 +1,7 @@
 //! `Pooling` over one, two or three axes.
 
 use super::window::{Rounding, Window, check_layout};
-use crate::{Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value};
+use crate::{Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc, Value};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -126,6 +126,10 @@ impl Operator for Pooling {
         s.set_output(0, all(s.input(0).dim(0), s.input(0).dim(1)), &format!("from data {}", s.input(0)))?;
         s.set_input(0, all(s.output(0).dim(0), s.output(0).dim(1)), &format!("from output {}", s.output(0)))?;
         window.infer(s, 0)
+    }
+
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -1,6 +1,6 @@
 //! Outputs of regressions, whose gradients are those of a loss against a label.
 
-use crate::{Entry, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Entry, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> =
@@ -84,6 +84,10 @@ impl Operator for Regression {
 
     fn is_loss(&self, _: &Params) -> bool {
         true
+    }
+
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0, 1])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -72,6 +72,25 @@ impl Operator for Reshape {
         true
     }
 
+    /// The first axis is as in data, or the only one that is left to be found.
+    fn per_sample(&self, params: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {
+        let codes = params.tuple("shape");
+        let sample = |dims: &[usize]| dims.iter().skip(1).try_fold(1, |n: usize, d| n.checked_mul(*d));
+        let is_kept = match codes {
+            _ if params.bool("reverse") => false,
+            [0, ..] => true,
+            [-1, rest @ ..] => {
+                let len = rest.iter().try_fold(1, |n: usize, code| match usize::try_from(*code) {
+                    Ok(len @ 1..) => n.checked_mul(len),
+                    _ => None,
+                });
+                len.is_some() && len == inputs.first().and_then(|data| sample(data.shape.dims()))
+            }
+            _ => false,
+        };
+        is_kept.then(|| vec![0])
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         gradient(grad)
     }

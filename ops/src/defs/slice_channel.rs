@@ -2,7 +2,7 @@
 
 use super::dims::axis_of;
 use super::layout::bare;
-use crate::{Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -59,6 +59,10 @@ impl Operator for SliceChannel {
 
     fn is_cheap(&self, _: &Params) -> bool {
         true
+    }
+
+    fn per_sample(&self, params: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        (params.int("axis") > 0).then(|| vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -2,7 +2,7 @@
 
 use super::dims::axis_of;
 use super::elementwise::Elementwise;
-use crate::{DTypes, Entry, Error, Gradient, Kind, Operator, Params, Result, Schema, Shapes, Value};
+use crate::{DTypes, Entry, Error, Gradient, Kind, Operator, Params, Result, Schema, Shapes, TensorDesc, Value};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -83,6 +83,12 @@ impl Operator for Softmax {
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
         vec![(0, 0)]
+    }
+
+    fn per_sample(&self, params: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {
+        let rank = inputs.first().map_or(0, |data| data.shape.rank());
+        let is_within = super::dims::axis_of(params.int("axis"), rank).is_ok_and(|axis| axis > 0);
+        is_within.then(|| vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

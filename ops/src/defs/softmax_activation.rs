@@ -1,7 +1,7 @@
 //! `SoftmaxActivation`: softmax along the last axis or over the channels.
 
 use super::elementwise::Elementwise;
-use crate::{Entry, Error, Gradient, Operator, Params, Result, Schema, Shapes};
+use crate::{Entry, Error, Gradient, Operator, Params, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -44,6 +44,10 @@ impl Operator for SoftmaxActivation {
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
         vec![(0, 0)]
+    }
+
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -1,7 +1,9 @@
 //! `SoftmaxOutput`: softmax whose gradient is that of the cross entropy with a label.
 
 use super::dims::{around_axis, product};
-use crate::{DTypes, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shape, Shapes};
+use crate::{
+    DTypes, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shape, Shapes, TensorDesc,
+};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -75,6 +77,10 @@ impl Operator for SoftmaxOutput {
 
     fn is_loss(&self, params: &Params) -> bool {
         !params.bool("out_grad")
+    }
+
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0, 1])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

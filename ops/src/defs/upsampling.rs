@@ -1,6 +1,6 @@
 //! `UpSampling`: larger images.
 
-use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -84,6 +84,11 @@ impl Operator for UpSampling {
         let (inputs, out) = infer(params, inputs)?;
         inputs.into_iter().enumerate().try_for_each(|(i, shape)| s.set_input(i, shape, "from the other inputs"))?;
         s.set_output(0, out, &format!("from data {}", s.input(0)))
+    }
+
+    fn per_sample(&self, params: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        let n = if upsampling_is_bilinear(params) { 1 } else { params.usize("num_args") };
+        Some((0..n).collect())
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

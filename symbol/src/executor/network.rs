@@ -185,6 +185,8 @@ impl Passed {
         let dtypes = infer_dtypes(forward, &given_dtypes(options))?;
         let users = Users { arguments: names_of(forward, &arguments), auxiliaries: names_of(forward, &auxiliaries) };
         let mut draft = Draft::new(forward.clone(), describe_all(forward, &shapes, &dtypes));
+        draft.data = given.iter().map(|(name, _)| name.clone()).collect();
+        draft.samples_at_a_time = options.samples_at_a_time;
         if !options.for_training {
             options.passes.run(&mut draft, registry, Stage::Inference)?;
             let heads = vec![None; draft.graph.outputs.len()];
@@ -224,7 +226,7 @@ fn differentiate(forward: &Draft, registry: &Registry, wrt: &[String]) -> Result
     let (shapes, dtypes) = (infer_shapes(&made.graph, &shapes)?, infer_dtypes(&made.graph, &dtypes)?);
     let descs = describe_all(&made.graph, &shapes, &dtypes);
     let heads = made.head_grads.iter().map(|h| h.map(|i| made.graph.nodes[i].name.clone())).collect();
-    let draft = Draft { graph: made.graph, descs, num_forward: made.num_forward };
+    let draft = Draft { num_forward: made.num_forward, ..Draft::new(made.graph, descs) };
     Ok(Differentiated { draft, grads: made.grads, heads })
 }
 

@@ -77,6 +77,9 @@ pub struct BindOptions {
     pub memory_budget: Option<usize>,
     /// The same for the arena alone: intermediate results and workspaces.
     pub arena_budget: Option<usize>,
+    /// How many samples an inference pass takes through the network at a time, where its operators work on samples one by one;
+    /// the default is as many as keep results in cache. Intermediate results take the memory of so many samples.
+    pub samples_at_a_time: Option<usize>,
     /// The seed of random operators.
     pub seed: u64,
 }
