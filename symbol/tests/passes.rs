@@ -141,6 +141,54 @@ proptest! {
     }
 }
 
+/// Many blocks and parts, the last of each not full, on several threads.
+#[test]
+fn long_tensors_are_computed_block_by_block() {
+    const LONG: usize = 70_001;
+    let x = sym::var("data").build();
+    let swish = op_of("elemwise_mul", [one("sigmoid", "s", &x), x.clone()]).name("swish").build();
+    let net = op_of("_maximum", [one("tanh", "t", &swish), one("negative", "n", &x)]).name("max").build();
+    let run = |engine: Engine, passes: Passes| {
+        let rt = Runtime::new(engine, registry());
+        let options = BindOptions { passes, ..BindOptions::default() };
+        let given = [("data".to_string(), Shape::new(&[LONG]))];
+        let mut executor = Executor::bind(&rt, &net, &given, &options).unwrap();
+        let values: Vec<f32> = (0..LONG).map(|i| (i % 977) as f32 / 100.0 - 4.9).collect();
+        executor.args()[0].1.set(values).unwrap();
+        executor.forward(false, 0).unwrap();
+        executor.forward(false, 1).unwrap();
+        executor.outputs()[0].1.to_vec::<f32>().unwrap()
+    };
+    let plain = run(Engine::serial(), Passes::none());
+    let pool = Engine::builder().cpu_workers(3).build().unwrap();
+    assert!(run(pool, Passes::default()) == plain);
+    assert!(run(Engine::serial(), Passes::default()) == plain);
+}
+
+/// An input of a tree must not wait for it while other results come and go.
+#[test]
+fn sums_of_what_is_made_far_apart_are_not_gathered() {
+    let x = sym::var("data").build();
+    let far = |n: usize| op_of("sort", [one("_plus_scalar", &format!("p{n}"), &x)]).name(format!("far{n}")).build();
+    let sum = (1..6).fold(far(0), |sum, n| op_of("elemwise_add", [sum, far(n)]).name(format!("sum{n}")).build());
+    let found = count(&graph(&sum, "fuse_elementwise"));
+    assert_eq!(found["elemwise_add"], 5, "{found:?}");
+}
+
+#[test]
+fn identities_of_what_somebody_changes_stay() {
+    let mean = sym::var("mean").build();
+    let x = one("_copy", "before", &mean);
+    let bn = sym::op("BatchNorm").input(sym::var("data")).input_named("moving_mean", mean).name("bn").build();
+    let net = Symbol::group([op_of("elemwise_add", [x, sym::var("other").build()]).name("sum").build(), bn]);
+    let registry = registry();
+    let graph = net.resolve(&registry).unwrap();
+    let descs = EntryMap::from_fn(&graph, |_| None);
+    let mut draft = Draft::new(graph, descs);
+    Passes::named("dead_code,cse").unwrap().run(&mut draft, &registry, Stage::Inference).unwrap();
+    assert_eq!(count(&draft.graph)["_copy"], 1);
+}
+
 /// The graph of a network for inference once these passes have run.
 fn graph(net: &Symbol, passes: &str) -> Graph {
     let registry = registry();

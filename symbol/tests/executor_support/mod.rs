@@ -43,6 +43,10 @@ impl Operator for TestOp {
     fn name(&self) -> &str {
         OPS[self.0].0
     }
+
+    fn is_deterministic(&self) -> bool {
+        self.name() != "noise"
+    }
     fn doc(&self) -> &str {
         ""
     }
