@@ -179,7 +179,8 @@ impl BatchNorm {
         for (c, (line, sums)) in lines.iter_mut().zip(&*sums).enumerate() {
             let scale = self.scale(gamma, inverse[c], c);
             let [own, along] = if self.of_data { *sums } else { [0.0; 2] };
-            *line = [scale, T::from_f64(own / count), T::from_f64(along / count * inverse[c].to_f64()), mean[c], beta[c]];
+            *line =
+                [scale, T::from_f64(own / count), T::from_f64(along / count * inverse[c].to_f64()), mean[c], beta[c]];
         }
         let lines = &*lines;
         self.channels.zip(&Workers::of(ctx), (out_grad, data), d_data, |c| {

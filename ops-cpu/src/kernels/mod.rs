@@ -119,7 +119,9 @@ const KERNELS: &[(&str, Make)] = &[
     ("_backward_Activation", floats!(activation::backward)),
     ("add_n", floats!(add_n::forward)),
     ("BatchNorm", |call| by_float(call, batch_norm::forward::<f32, false>, batch_norm::forward::<f64, false>)),
-    ("_backward_BatchNorm", |call| by_float(call, batch_norm::backward::<f32, false>, batch_norm::backward::<f64, false>)),
+    ("_backward_BatchNorm", |call| {
+        by_float(call, batch_norm::backward::<f32, false>, batch_norm::backward::<f64, false>)
+    }),
     ("_FusedBatchNormRelu", |call| by_float(call, batch_norm::forward::<f32, true>, batch_norm::forward::<f64, true>)),
     ("_backward_FusedBatchNormRelu", |call| {
         by_float(call, batch_norm::backward::<f32, true>, batch_norm::backward::<f64, true>)
