@@ -22,7 +22,7 @@ pub(super) fn fuse_batch_norm_relu(graph: &mut Graph, context: &Context<'_>) -> 
     let mut readers = EntryMap::from_fn(graph, |_| 0_usize);
     graph.nodes.iter().flat_map(|node| &node.inputs).chain(&graph.outputs).for_each(|e| readers[*e] += 1);
     let mut stands_for: Vec<usize> = (0..graph.nodes.len()).collect();
-    for i in 0..graph.nodes.len() {
+    for (i, by) in stands_for.iter_mut().enumerate() {
         let relu = &graph.nodes[i];
         let Some(norm) = relu.inputs.first().filter(|_| is_relu(relu)).map(|e| e.node) else { continue };
         let read = readers.node(norm);
@@ -41,7 +41,7 @@ pub(super) fn fuse_batch_norm_relu(graph: &mut Graph, context: &Context<'_>) -> 
         for (key, value) in hidden.into_iter().filter(|(key, _)| key.starts_with("__")) {
             node.attrs.entry(key).or_insert(value);
         }
-        stands_for[i] = norm;
+        *by = norm;
     }
     let keep: Vec<bool> = stands_for.iter().enumerate().map(|(i, by)| i == *by).collect();
     let entries = graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).chain(&mut graph.outputs);
