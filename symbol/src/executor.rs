@@ -2,12 +2,15 @@
 
 mod arena;
 mod bind;
+mod fit;
 mod monitor;
 mod network;
 mod options;
+mod planned;
 mod report;
 
 pub use monitor::Monitor;
+pub use network::passed;
 pub use options::{BindOptions, GradReq, GroupLanes, Sharing};
 pub use report::PlanReport;
 

@@ -43,11 +43,7 @@ pub fn gradient(graph: &Graph, registry: &Registry, wrt: &[usize]) -> Result<Gra
     }
 
     let mut pass = Pass {
-        to: Appender {
-            names: graph.nodes.iter().map(|n| (n.name.clone(), 1)).collect(),
-            graph: graph.clone(),
-            registry,
-        },
+        to: Appender::new(graph.clone(), registry),
         sums: graph.nodes.iter().map(|n| vec![None; n.num_outputs()]).collect(),
         is_head: vec![false; num_forward],
     };
@@ -173,14 +169,18 @@ impl Pass<'_> {
 }
 
 /// Appends nodes under names that nobody has.
-struct Appender<'r> {
-    graph: Graph,
+pub(crate) struct Appender<'r> {
+    pub(crate) graph: Graph,
     /// Each name that is taken, and the number to try next to make another of it.
     names: HashMap<String, usize>,
     registry: &'r Registry,
 }
 
-impl Appender<'_> {
+impl<'r> Appender<'r> {
+    pub(crate) fn new(graph: Graph, registry: &'r Registry) -> Self {
+        Appender { names: graph.nodes.iter().map(|n| (n.name.clone(), 1)).collect(), graph, registry }
+    }
+
     fn push(&mut self, mut node: Node) -> usize {
         node.name = self.unique(node.name);
         self.graph.nodes.push(node);

@@ -9,7 +9,11 @@
 
 mod cse;
 mod dead_code;
+mod fold_batch_norm;
+mod fold_constants;
 mod fuse_batch_norm_relu;
+mod fuse_convolution;
+mod fuse_elementwise;
 mod rewrite;
 
 use crate::Graph;
@@ -48,16 +52,40 @@ static TABLE: &[Pass] = &[
         run: dead_code::dead_code,
     },
     Pass {
+        name: "fold_constants",
+        doc: "computes what depends on no variable once, when binding, and takes out arithmetic that changes nothing",
+        stages: &[Stage::Inference, Stage::Training],
+        run: fold_constants::fold_constants,
+    },
+    Pass {
         name: "cse",
         doc: "computes once what is computed several times from the same inputs",
         stages: &[Stage::Inference, Stage::Training],
         run: cse::cse,
     },
     Pass {
+        name: "fold_batch_norm",
+        doc: "makes batch normalisation part of the weights of the convolution before it",
+        stages: &[Stage::Inference],
+        run: fold_batch_norm::fold_batch_norm,
+    },
+    Pass {
+        name: "fuse_convolution",
+        doc: "makes one node of a convolution and the sum and the rectifier that follow it",
+        stages: &[Stage::Inference],
+        run: fuse_convolution::fuse_convolution,
+    },
+    Pass {
         name: "fuse_batch_norm_relu",
         doc: "makes one node of a BatchNorm and the rectifier that reads it",
         stages: &[Stage::Inference, Stage::Forward],
         run: fuse_batch_norm_relu::fuse_batch_norm_relu,
+    },
+    Pass {
+        name: "fuse_elementwise",
+        doc: "makes elementwise operators that feed each other one operator, which goes over memory once",
+        stages: &[Stage::Inference, Stage::Training],
+        run: fuse_elementwise::fuse_elementwise,
     },
 ];
 
@@ -88,7 +116,7 @@ pub struct Draft {
 ///
 /// ```
 /// use varflow_symbol::Passes;
-/// assert_eq!(Passes::named("cse,dead_code")?.names().collect::<Vec<_>>(), ["cse", "dead_code"]);
+/// assert_eq!(Passes::named("cse,fuse_elementwise")?.names().collect::<Vec<_>>(), ["cse", "fuse_elementwise"]);
 /// assert!(Passes::named("fuse").unwrap_err().to_string().contains("wanted some of dead_code, "));
 /// # Ok::<(), varflow_ops::Error>(())
 /// ```

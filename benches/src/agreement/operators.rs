@@ -30,7 +30,9 @@ const EXCUSED: &[(&str, &str, &str)] = &[
 pub fn cases(registry: &Registry) -> impl Iterator<Item = (&'static str, String, Result<Case>)> {
     // MXNet has none of the operators that only our passes make.
     let ours = |example: &&Example| registry.operator(example.0).is_ok_and(|op| op.is_hidden());
-    examples::all().filter(move |example| !ours(example)).map(|example| (example.0, name(example), case(registry, example)))
+    examples::all()
+        .filter(move |example| !ours(example))
+        .map(|example| (example.0, name(example), case(registry, example)))
 }
 
 fn case(registry: &Registry, example: &Example) -> Result<Case> {

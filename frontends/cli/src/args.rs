@@ -97,6 +97,9 @@ pub(crate) enum Command {
     /// Print a network's layers, shapes, parameters and work.
     #[command(after_help = SUMMARY_EXAMPLES)]
     Summary(SummaryArgs),
+    /// Show a network's graph, as it is built or as it runs.
+    #[command(after_help = crate::graph::EXAMPLES)]
+    Graph(crate::graph::GraphArgs),
     /// Print the memory plan of a network, for training and for inference.
     Plan(PlanArgs),
     /// Look into the operators, iterators, reductions and optimizers, built in or of plug-ins.

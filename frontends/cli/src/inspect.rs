@@ -69,7 +69,7 @@ fn resolve(args: &SummaryArgs, plugins: &Plugins) -> Result<(Runtime, Graph, Sha
 }
 
 /// The shapes of data and labels, which have no gradients.
-fn given(graph: &Graph, data: &Shape) -> Result<Vec<(String, Shape)>, Error> {
+pub(crate) fn given(graph: &Graph, data: &Shape) -> Result<Vec<(String, Shape)>, Error> {
     let shapes = infer_shapes(graph, &[("data", PartialShape::from(data))])?;
     let is_input = |name: &str| name == "data" || name.ends_with("_label");
     let variables = graph.arguments().into_iter().filter(|i| is_input(&graph.nodes[*i].name));

@@ -4,7 +4,7 @@
 //! MXNet; filters are cross-correlated, not flipped.
 //!
 //! Two algorithms compute the same sums:
-//! * [`direct`], where the stride along the last axis is 1: eight neighbouring outputs of a row form a vector, and the
+//! * [`direct`], and for the gradients [`data_gradient`] and [`weight_gradient`], where the stride along the last axis is 1: eight neighbouring outputs of a row form a vector, and the
 //!   input that one weight meets is a vector too, at an offset that is the same for every output. No copy of the input
 //!   is made unless it is padded.
 //! * [`lowered`], for everything else: input windows are copied into a matrix and multiplied.
@@ -13,23 +13,28 @@ use super::float::Float;
 use super::mismatch::Mismatch;
 use super::par::{Par, Parts, Split, each_part};
 
+mod data_gradient;
 mod direct;
 mod geometry;
 mod lowered;
 mod padded;
+mod tables;
+mod tasks;
+mod terms;
 mod weight_gradient;
 
 pub use geometry::Conv;
+pub use terms::{Addend, Terms};
 
 impl Conv {
     /// How many numbers the forward pass wants as workspace.
     pub fn forward_workspace_len<T: Float>(&self) -> usize {
-        if self.is_direct() { direct::forward_workspace_len::<T>(self) } else { lowered::forward_workspace_len(self) }
+        if self.is_direct() { direct::workspace_len::<T>(self) } else { lowered::workspace_len(self) }
     }
 
     /// How many numbers the gradient by the data wants as workspace.
     pub fn backward_data_workspace_len<T: Float>(&self) -> usize {
-        if self.is_direct() { direct::backward_workspace_len::<T>(self) } else { lowered::backward_workspace_len(self) }
+        if self.is_direct() { data_gradient::workspace_len::<T>(self) } else { lowered::workspace_len(self) }
     }
 
     /// How many numbers the gradient by the weight wants as workspace.
@@ -49,18 +54,31 @@ impl Conv {
         y: &mut [T],
         workspace: &mut [T],
     ) -> Result<(), Mismatch> {
-        self.check("Conv::forward", x.len(), weight.len(), y.len())?;
-        if let Some(bias) = bias {
-            Mismatch::check("Conv::forward", "length of bias", bias.len(), self.filters())?;
-        }
+        self.forward_with(par, Some(x), &Terms::new(weight, bias), y, workspace)
+    }
+
+    /// `y` from the data `x` and the other [`Terms`]. Without `x`, `y` holds the data, if it
+    /// [can](Conv::can_be_in_place).
+    ///
+    /// Errors: as [`Conv::forward`].
+    pub fn forward_with<T: Float>(
+        &self,
+        par: &dyn Par,
+        x: Option<&[T]>,
+        terms: &Terms<'_, T>,
+        y: &mut [T],
+        workspace: &mut [T],
+    ) -> Result<(), Mismatch> {
+        self.check("Conv::forward", self.taken(x, y), terms.weight.len(), y.len())?;
+        terms.check(self, x.is_none())?;
         let wanted = self.forward_workspace_len::<T>();
         Mismatch::check_at_least("Conv::forward", "length of workspace", workspace.len(), wanted)?;
         let workspace = &mut workspace[..wanted];
         if self.is_direct() {
-            direct::forward(self, par, x, weight, bias, y, workspace);
+            direct::run(self, par, x, terms, y, workspace);
             Ok(())
         } else {
-            lowered::forward(self, par, x, weight, bias, y, workspace)
+            lowered::forward(self, par, x, terms, y, workspace)
         }
     }
 
@@ -75,12 +93,26 @@ impl Conv {
         dx: &mut [T],
         workspace: &mut [T],
     ) -> Result<(), Mismatch> {
-        self.check("Conv::backward_data", dx.len(), weight.len(), dy.len())?;
+        self.backward_data_from(par, weight, Some(dy), dx, workspace)
+    }
+
+    /// [`backward_data`](Conv::backward_data). Without `dy`, `dx` holds it, if it [can](Conv::can_be_in_place).
+    ///
+    /// Errors: as [`Conv::forward`].
+    pub fn backward_data_from<T: Float>(
+        &self,
+        par: &dyn Par,
+        weight: &[T],
+        dy: Option<&[T]>,
+        dx: &mut [T],
+        workspace: &mut [T],
+    ) -> Result<(), Mismatch> {
+        self.check("Conv::backward_data", dx.len(), weight.len(), self.taken(dy, dx))?;
         let wanted = self.backward_data_workspace_len::<T>();
         Mismatch::check_at_least("Conv::backward_data", "length of workspace", workspace.len(), wanted)?;
         let workspace = &mut workspace[..wanted];
         if self.is_direct() {
-            direct::backward_data(self, par, weight, dy, dx, workspace);
+            data_gradient::run(self, par, weight, dy, dx, workspace);
             Ok(())
         } else {
             lowered::backward_data(self, par, weight, dy, dx, workspace)
@@ -129,6 +161,11 @@ impl Conv {
             }
         });
         Ok(())
+    }
+
+    /// The length of what is read, which `place` holds if there is none; 0, which fits nothing, where it cannot.
+    fn taken<T>(&self, from: Option<&[T]>, place: &[T]) -> usize {
+        from.map_or(if self.can_be_in_place() { place.len() } else { 0 }, <[T]>::len)
     }
 
     fn check(&self, function: &'static str, x: usize, weight: usize, y: usize) -> Result<(), Mismatch> {

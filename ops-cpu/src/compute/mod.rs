@@ -39,7 +39,7 @@ pub(crate) use broadcast::BinaryLoops;
 pub use broadcast::{Binary, binary, binary_in_place, binary_with};
 pub use cast::{affine_u8, cast};
 pub use channels::{Channels, inner_product};
-pub use conv::Conv;
+pub use conv::{Addend, Conv, Terms};
 pub use float::Float;
 pub use function::Function;
 pub use gemm::{Matrix, gemm};

@@ -2,11 +2,11 @@
 
 use super::dtype::Real;
 use super::par::Workers;
-use crate::compute::Conv;
+use crate::compute::{Conv, Terms};
 use varflow_ops::defs::convolution_window;
-use varflow_ops::{Error, Kernel, KernelCall, KernelCtx, Result, TensorDesc, WithWorkspace};
+use varflow_ops::{Error, Kernel, KernelCall, KernelCtx, Pair, Result, TensorDesc, WithWorkspace};
 
-fn geometry(call: &KernelCall<'_>, data: &TensorDesc) -> Result<Conv> {
+pub(super) fn geometry(call: &KernelCall<'_>, data: &TensorDesc) -> Result<Conv> {
     let window = convolution_window(call.params)?;
     let &[samples, channels, ref lens @ ..] = data.shape.dims() else {
         return Err(Error::Shape(format!("data has shape {}, wanted batch, channel and 1 to 3 axes", data.shape)));
@@ -27,9 +27,12 @@ pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>>
     let len = conv.forward_workspace_len::<T>();
     let run = move |ctx: &mut KernelCtx<'_>| {
         let (par, workspace) = (Workers::of(ctx), workspace::<T>(ctx, len)?);
-        let (data, weight) = (ctx.input(0)?, ctx.input(1)?);
         let bias = if has_bias { Some(ctx.input(2)?) } else { None };
-        Ok(conv.forward(&par, data, weight, bias, ctx.output(0)?, workspace)?)
+        let (data, output) = match ctx.pair(0, 0)? {
+            Pair::Same(both) => (None, both),
+            Pair::Apart(data, output) => (Some(data), output),
+        };
+        Ok(conv.forward_with(&par, data, &Terms::new(ctx.input(1)?, bias), output, workspace)?)
     };
     Ok(Box::new(WithWorkspace { bytes: len * size_of::<T>(), run }))
 }
@@ -42,15 +45,21 @@ pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>
     let len = by_data.max(by_weight);
     let run = move |ctx: &mut KernelCtx<'_>| {
         let (par, workspace) = (Workers::of(ctx), workspace::<T>(ctx, len)?);
-        let out_grad = ctx.input(0)?;
-        if ctx.is_wanted(0) {
-            conv.backward_data(&par, ctx.input(2)?, out_grad, ctx.output(0)?, workspace)?;
-        }
+        let (out_grad, d_data): (_, Option<&mut [T]>) = match ctx.is_wanted(0).then(|| ctx.pair(0, 0)).transpose()? {
+            None => (Some(ctx.input(0)?), None),
+            Some(Pair::Same(both)) => (None, Some(both)),
+            Some(Pair::Apart(out_grad, d_data)) => (Some(out_grad), Some(d_data)),
+        };
+        // The gradient by the data comes last: it may take the place of `out_grad`.
+        let held = out_grad.or(d_data.as_deref()).unwrap_or(&[]);
         if ctx.is_wanted(1) {
-            conv.backward_weight(&par, ctx.input(1)?, out_grad, ctx.output(1)?, workspace)?;
+            conv.backward_weight(&par, ctx.input(1)?, held, ctx.output(1)?, workspace)?;
         }
         if has_bias && ctx.is_wanted(2) {
-            conv.backward_bias(&par, out_grad, ctx.output(2)?)?;
+            conv.backward_bias(&par, held, ctx.output(2)?)?;
+        }
+        if let Some(d_data) = d_data {
+            conv.backward_data_from(&par, ctx.input(2)?, out_grad, d_data, workspace)?;
         }
         Ok(())
     };

@@ -23,6 +23,7 @@ mod dtype;
 mod fill;
 mod fully_connected;
 mod function;
+mod fused_convolution;
 mod fused_elementwise;
 mod gather_nd;
 mod grid_generator;
@@ -130,6 +131,7 @@ const KERNELS: &[(&str, Make)] = &[
     ("_BatchNormReluApply", |call| by_float(call, batch_norm::apply::<f32, true>, batch_norm::apply::<f64, true>)),
     ("Convolution", floats!(convolution::forward)),
     ("_backward_Convolution", floats!(convolution::backward)),
+    ("_FusedConvolution", floats!(fused_convolution::forward)),
     ("Deconvolution", floats!(deconvolution::forward)),
     ("_backward_Deconvolution", floats!(deconvolution::backward)),
     ("LeakyReLU", floats!(leaky_relu::forward)),

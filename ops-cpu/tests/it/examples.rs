@@ -146,7 +146,8 @@ pub fn forward() -> Vec<Use> {
 }
 
 pub fn has_gradient(usage: &Use) -> bool {
-    !["sgd_", "_BatchNorm"].iter().any(|prefix| usage.op.name().starts_with(prefix))
+    let without = ["sgd_", "_FusedConvolution", "_BatchNorm"];
+    !without.iter().any(|prefix| usage.op.name().starts_with(prefix))
 }
 
 /// A gradient of the first output.

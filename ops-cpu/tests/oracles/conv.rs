@@ -1,6 +1,6 @@
 use crate::{Sum, Threads, assert_close, assert_close_wide, numbers, wide};
 use proptest::prelude::*;
-use varflow_cpu::compute::{Conv, Serial};
+use varflow_cpu::compute::{Addend, Conv, Serial, Terms};
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -140,6 +140,63 @@ impl Case {
         let mut workspace = vec![f64::NAN; conv.backward_weight_workspace_len::<f64>()];
         conv.backward_weight(&Serial, &x, &dy, &mut got, &mut workspace).unwrap();
         assert_close_wide(&got, &dw);
+        self.check_places(&conv, 1);
+        self.check_places(&conv, 3);
+    }
+
+    /// The same bits wherever the output lies, and sums and bounds that fit.
+    fn check_places(&self, conv: &Conv, bound: usize) {
+        let y_len = self.samples * conv.output_len();
+        let (x, weight) = (numbers(1, self.samples * conv.input_len()), numbers(2, conv.weight_len()));
+        let (bias, addend) = (numbers(3, conv.filters()), numbers(4, y_len));
+        let mut workspace = vec![f32::NAN; conv.forward_workspace_len::<f32>()];
+        let mut run = |x: Option<&[f32]>, terms: &Terms<'_, f32>, mut y: Vec<f32>| {
+            workspace.fill(f32::NAN);
+            conv.forward_with(&Threads, x, terms, &mut y, &mut workspace).unwrap();
+            y
+        };
+        let plain = Terms::new(&weight, Some(&bias));
+        let y = run(Some(&x), &plain, vec![f32::NAN; y_len]);
+        let bound = bound as f32 / 4.0;
+        let summed = Terms { addend: Addend::Slice(&addend), bounds: Some([-bound, f32::INFINITY]), ..plain };
+        let sum = run(Some(&x), &summed, vec![f32::NAN; y_len]);
+        for ((sum, y), addend) in sum.iter().zip(&y).zip(&addend) {
+            let wanted = (y + addend).max(-bound);
+            assert!((sum - wanted).abs() <= 1e-4 * (1.0 + y.abs() + addend.abs()), "{sum}, wanted {wanted}");
+        }
+        let over = run(Some(&x), &Terms { addend: Addend::Output, ..summed }, addend.clone());
+        assert!(over.iter().zip(&sum).all(|(a, b)| a.to_bits() == b.to_bits()));
+        if !conv.can_be_in_place() {
+            assert!(conv.forward_with(&Serial, None, &plain, &mut vec![0.0; y_len], &mut workspace).is_err());
+            return;
+        }
+        assert!(run(None, &plain, x.clone()).iter().zip(&y).all(|(a, b)| a.to_bits() == b.to_bits()));
+        assert!(run(None, &summed, x.clone()).iter().zip(&sum).all(|(a, b)| a.to_bits() == b.to_bits()));
+        let mut workspace = vec![f32::NAN; conv.backward_data_workspace_len::<f32>()];
+        let mut dx = vec![f32::NAN; y_len];
+        conv.backward_data(&Threads, &weight, &addend, &mut dx, &mut workspace).unwrap();
+        let mut over = addend.clone();
+        conv.backward_data_from(&Threads, &weight, None, &mut over, &mut workspace).unwrap();
+        assert!(over.iter().zip(&dx).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+}
+
+/// Where parts share the copies of samples, in rounds of two, and where each part copies for itself.
+#[test]
+fn shared_and_own_copies() {
+    for samples in [1, 3, 9] {
+        let case = Case {
+            samples,
+            groups: 1,
+            channels: 48,
+            filters: 48,
+            input: vec![9, 17],
+            kernel: vec![3, 3],
+            stride: vec![1, 1],
+            dilate: vec![1, 1],
+            pad: vec![1, 1],
+        };
+        case.check();
     }
 }
 

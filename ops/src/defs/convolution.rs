@@ -4,7 +4,10 @@ use super::window::{Rounding, Window, check_layout};
 use crate::{Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value};
 use std::sync::LazyLock;
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+static SCHEMA: LazyLock<Schema> = LazyLock::new(schema);
+
+/// The parameters of a convolution.
+pub(super) fn schema() -> Schema {
     Schema::new()
         .tuple("kernel", None, "Size of the window: (w,), (h, w) or (d, h, w).")
         .tuple("stride", Some(&[]), "Distance from window to window; 1 if left out.")
@@ -27,7 +30,7 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
             Some(Value::None),
             "Order of the axes. Only batch, channel, then the rest.",
         )
-});
+}
 
 /// The window of a `Convolution`.
 ///
@@ -105,10 +108,20 @@ impl Operator for Convolution {
         window.infer(s, 0)
     }
 
+    fn inplace(&self, params: &Params) -> Vec<(usize, usize)> {
+        over_copies(params)
+    }
+
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let inputs = [grad.out_grad(0)?, grad.inputs[0], grad.inputs[1]];
         grad.backward("_backward_Convolution", &inputs, grad.inputs.len())
     }
+}
+
+/// The first output may take the place of the first input where there is padding, which copies are made of anyway.
+pub(super) fn over_copies(params: &Params) -> Vec<(usize, usize)> {
+    let is_padded = params.tuple("pad").iter().any(|&pad| pad > 0);
+    if is_padded { vec![(0, 0)] } else { Vec::new() }
 }
 
 /// Gradients of [`Convolution`] by data, weight and bias.
@@ -147,5 +160,9 @@ impl Operator for Backward {
             s.set_output(2, PartialShape::new([Some(params.usize("num_filter"))]), "from num_filter")?;
         }
         Ok(())
+    }
+
+    fn inplace(&self, params: &Params) -> Vec<(usize, usize)> {
+        over_copies(params)
     }
 }

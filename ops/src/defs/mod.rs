@@ -28,6 +28,7 @@ mod expand_squeeze;
 mod fill;
 mod flatten;
 mod fully_connected;
+mod fused_convolution;
 mod fused_elementwise;
 mod gather_nd;
 mod grid_generator;
@@ -80,6 +81,7 @@ pub use convolution::convolution_window;
 pub use crop::crop_origin;
 pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
+pub use fused_convolution::FusedConvolutionInputs;
 pub use fused_elementwise::{Program, Step, elementwise_function};
 pub use grid_generator::grid_is_affine;
 pub use l2_normalization::l2_normalization_vectors;
@@ -114,6 +116,7 @@ pub fn provider() -> Provider {
         .operator(cast::Backward)
         .operator(convolution::Convolution)
         .operator(convolution::Backward)
+        .operator(fused_convolution::FusedConvolution)
         .operator(deconvolution::Deconvolution)
         .operator(deconvolution::Backward)
         .operator(dot::Dot)

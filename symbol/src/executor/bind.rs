@@ -2,49 +2,30 @@
 
 use super::Task;
 use super::arena::Arena;
+use super::fit::{Fitted, fit};
 use super::network::{Network, describe};
 use super::options::BindOptions;
-use super::report::PlanReport;
+use super::planned::Planned;
 use super::{Executor, Named};
 use crate::placement::{COPY, group_of};
-use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput};
-use crate::{Graph, Node, check_plan};
-use std::collections::BTreeSet;
+use crate::plan::{EntryMap, Occupant, Place, Plan, View};
+use crate::{Graph, Node};
 use std::sync::Arc;
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
-    BoundOp, BoundTensors, DType, DeviceKind, Entry, Error, Kernel, KernelCall, Registry, Result, Runtime, Shape,
-    Storage, Tensor, TensorDesc,
+    BoundOp, BoundTensors, DType, Entry, Error, Kernel, Result, Runtime, Shape, Storage, Tensor, TensorDesc,
 };
 
-/// Up to how many nodes debug builds check the plan of each executor.
-const MAX_CHECKED: usize = 100;
-
 pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], options: &BindOptions) -> Result<Executor> {
-    let net = Network::new(graph, &rt.registry, given, options)?;
-    let mut train = kernels(&rt.registry, &net, options.for_training)?;
-    // A training executor can run its forward nodes either way.
-    let score = if options.for_training { kernels_of(&rt.registry, &net, &net.phases[0], false)? } else { Vec::new() };
-
-    let mut workspace_bytes = vec![0; net.graph.nodes.len()];
-    for (node, kernel) in train.iter().flatten().chain(&score) {
-        workspace_bytes[*node] = kernel.workspace_bytes().max(workspace_bytes[*node]);
-    }
-    let (graph, descs, phases) = (&net.graph, &net.descs, &net.phases);
-    let names: BTreeSet<&str> = options.groups.keys().map(String::as_str).collect();
-    let group = |node| group_of(node, &names).map_or(0, |g| 1 + names.iter().take_while(|n| **n < g).count());
-    let groups: Vec<usize> = graph.nodes.iter().map(group).collect();
-    let input = PlanInput { graph, descs, workspace_bytes: &workspace_bytes, groups: &groups, phases };
-    let plan = Plan::new(&input)?;
-    if cfg!(debug_assertions) && graph.nodes.len() <= MAX_CHECKED {
-        check_plan(&input, &plan)?;
-    }
+    let Fitted { planned, report } = fit(&rt.registry, graph, given, options)?;
+    let Planned { net, mut train, score, workspace_bytes, plan } = planned;
     let arena = match &options.sharing {
         Some(sharing) if sharing.arena.storage.len_bytes() >= plan.planned_bytes => sharing.arena.clone(),
         _ => Arena::new(Storage::zeroed(plan.planned_bytes)?),
     };
     let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, given, &arena, options)?;
 
+    let names = options.group_names();
     let lane = |node: &Node| {
         let lanes = options.groups.get(group_of(node, &names)?)?;
         let is_copy = node.op.as_ref().is_some_and(|op| op.name() == COPY);
@@ -61,7 +42,6 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     let backward = tasks(backward)?;
     let forward = tasks(train.pop().unwrap_or_default())?;
     let (train, score) = if options.for_training { (forward, tasks(score)?) } else { (Vec::new(), forward) };
-    let report = report(&net, &plan, given);
     Ok(Executor {
         engine: rt.engine.clone(),
         arena,
@@ -83,33 +63,6 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
         plan,
         graph: net.graph,
     })
-}
-
-type NodeKernels = Vec<(usize, Box<dyn Kernel>)>;
-
-/// The kernels of each phase.
-fn kernels(registry: &Registry, net: &Network, is_train: bool) -> Result<Vec<NodeKernels>> {
-    net.phases.iter().map(|nodes| kernels_of(registry, net, nodes, is_train)).collect()
-}
-
-fn kernels_of(registry: &Registry, net: &Network, nodes: &[usize], is_train: bool) -> Result<NodeKernels> {
-    let mut kernels = Vec::with_capacity(nodes.len());
-    for &i in nodes {
-        let node = &net.graph.nodes[i];
-        let Some(op) = &node.op else { continue };
-        let inputs: Vec<TensorDesc> = node.inputs.iter().map(|e| net.descs[*e].clone()).collect();
-        let call = KernelCall {
-            op: &**op,
-            node: &node.name,
-            params: &node.params,
-            inputs: &inputs,
-            outputs: net.descs.node(i),
-            wanted: net.wanted.node(i),
-            is_train,
-        };
-        kernels.push((i, registry.kernel(DeviceKind::Cpu, &call)?));
-    }
-    Ok(kernels)
 }
 
 /// The tensor of every entry that has memory, and of every workspace.
@@ -182,7 +135,14 @@ impl Tensors {
                     entries[entry] = Some(Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?);
                 }
                 Place::Arena(start) => entries[entry] = Some(in_arena(*start, desc.clone())?),
-                Place::Own | Place::Nowhere => {}
+                Place::Own | Place::Nowhere | Place::View(_) => {}
+            }
+        }
+        for (entry, place) in plan.places.iter() {
+            if let Place::View(View { of, offset }) = place {
+                let missing = || Error::Contract(format!("is a view of {of:?}, which has no memory"));
+                let of = entries[*of].as_ref().ok_or_else(|| missing().at(net.graph.nodes[entry.node].place()))?;
+                entries[entry] = Some(of.part(*offset, net.descs[entry].clone())?);
             }
         }
         let workspace = |(node, start): (usize, &Option<usize>)| {
@@ -271,24 +231,5 @@ fn ones(engine: &Engine, desc: &TensorDesc) -> Result<Tensor> {
         dtype => {
             Err(Error::DType(format!("gradients of {dtype} outputs are not supported, wanted float32 or float64")))
         }
-    }
-}
-
-fn report(net: &Network, plan: &Plan, given: &[(String, Shape)]) -> PlanReport {
-    let bytes = |node: usize| net.descs[Entry { node, output: 0 }].len_bytes();
-    let is_given = |node: &usize| given.iter().any(|(n, _)| *n == net.graph.nodes[*node].name);
-    let (data, parameters): (Vec<usize>, Vec<usize>) = net.arguments.iter().partition(|a| is_given(a));
-    let computed: std::collections::BTreeSet<Entry> =
-        net.outputs.iter().copied().filter(|e| net.graph.nodes[e.node].op.is_some()).collect();
-    let gradients = net.grads.iter().map(|g| g.argument).chain(net.head_grads.iter().copied().flatten());
-    PlanReport {
-        naive_bytes: plan.naive_bytes,
-        planned_bytes: plan.planned_bytes,
-        lower_bound_bytes: plan.lower_bound_bytes,
-        data_bytes: data.into_iter().map(bytes).sum(),
-        parameter_bytes: parameters.into_iter().map(bytes).sum(),
-        auxiliary_bytes: net.auxiliaries.iter().copied().map(bytes).sum(),
-        gradient_bytes: gradients.map(bytes).sum(),
-        output_bytes: computed.iter().map(|e| net.descs[*e].len_bytes()).sum(),
     }
 }

@@ -5,6 +5,7 @@ use super::options::{BindOptions, GradReq};
 use crate::pass::{Draft, Stage};
 use crate::placement::{GROUP, place, set_group};
 use crate::plan::{EntryMap, runs, wanted};
+use crate::recompute::Rewritten;
 use crate::{Graph, Node, gradient, infer_dtypes, infer_shapes};
 use std::collections::{HashMap, HashSet};
 use varflow_ops::{Attrs, DType, Entry, Error, PartialShape, Registry, Result, Shape, TensorDesc};
@@ -42,42 +43,23 @@ impl Network {
         given: &[(String, Shape)],
         options: &BindOptions,
     ) -> Result<Network> {
-        let groups = options.groups.keys().map(String::as_str).collect();
-        let placed = if options.groups.is_empty() { None } else { Some(place(forward, registry, &groups)?) };
-        let forward = placed.as_ref().unwrap_or(forward);
-        let (arguments, auxiliaries) = (forward.arguments(), forward.auxiliaries());
-        check_names(forward, &arguments, &auxiliaries, options)?;
-        let shapes = forward_shapes(forward, given, options)?;
-        let dtypes = infer_dtypes(forward, &given_dtypes(options))?;
-        let users = Users { arguments: names_of(forward, &arguments), auxiliaries: names_of(forward, &auxiliaries) };
-        let descs = describe_all(forward, &shapes, &dtypes);
-        let mut draft = Draft::new(forward.clone(), descs);
+        let Passed { draft, users, wrt, grads, heads } = Passed::new(forward, registry, given, options)?;
+        let (mut graph, num_forward, num_outputs) = (draft.graph, draft.num_forward, heads.len());
+        let mut computed = graph.outputs.split_off(num_outputs).into_iter();
+        let mut net = Network::of(Draft { graph, ..draft }, &users)?;
         if !options.for_training {
-            options.passes.run(&mut draft, registry, Stage::Inference)?;
-            let mut net = Network::of(draft, &users)?;
             net.wanted = wanted(&net.graph);
             net.phases = vec![net.running(0..net.graph.nodes.len())];
             return Ok(net);
         }
-        options.passes.run(&mut draft, registry, Stage::Forward)?;
-        let req = |name: &str| grad_req(name, given, options);
-        let wrt: Vec<&String> = users.arguments.iter().filter(|a| req(a) != GradReq::Null).collect();
-        let Differentiated { mut draft, grads, heads } = differentiate(&draft, registry, &wrt)?;
-        // To passes the gradients are outputs like others.
-        let num_outputs = draft.graph.outputs.len();
-        draft.graph.outputs.extend(grads.iter().flatten());
-        options.passes.run(&mut draft, registry, Stage::Training)?;
-        let mut computed = draft.graph.outputs.split_off(num_outputs).into_iter();
-        let num_forward = draft.num_forward;
-        let mut net = Network::of(draft, &users)?;
         let numbers = net.numbers();
         net.head_grads = heads.iter().map(|h| h.as_ref().and_then(|name| numbers.get(name).copied())).collect();
         let mut append = Append { registry, taken: net.outputs.iter().copied().collect(), appended: Vec::new() };
-        for (name, grad) in wrt.into_iter().zip(grads) {
-            let entry = grad.and_then(|_| computed.next());
+        for (name, is_computed) in wrt.iter().zip(grads) {
+            let entry = if is_computed { computed.next() } else { None };
             let Some(&argument) = numbers.get(name) else { continue };
             if entry.is_some() || options.grad_req.contains_key(name) {
-                let grad = append.gradient(&mut net.graph, argument, entry, req(name))?;
+                let grad = append.gradient(&mut net.graph, argument, entry, grad_req(name, given, options))?;
                 net.graph.outputs.extend(grad.entry);
                 net.grads.push(grad);
             }
@@ -93,6 +75,32 @@ impl Network {
         backward.sort_by_key(|i| appended(*i).map_or(*i, |a| a.after));
         net.phases = vec![net.running(0..num_forward), backward];
         Ok(net)
+    }
+
+    /// The same network, run as a rewritten graph says.
+    ///
+    /// # Errors
+    /// [`Error::Contract`] when something that users see is not in the new graph.
+    pub(super) fn rewritten(&self, to: Rewritten) -> Result<Network> {
+        let lost =
+            |node: usize| Error::Contract("is lost in recomputation".to_string()).at(self.graph.nodes[node].place());
+        let node = |old: &usize| to.node(*old).ok_or_else(|| lost(*old));
+        let entry = |old: &Entry| to.entry(*old).ok_or_else(|| lost(old.node));
+        let grad = |old: &Grad| {
+            let (entry, so_far) = (old.entry.as_ref().map(entry), old.so_far.as_ref().map(node));
+            Ok(Grad { argument: node(&old.argument)?, entry: entry.transpose()?, so_far: so_far.transpose()? })
+        };
+        Ok(Network {
+            arguments: self.arguments.iter().map(node).collect::<Result<_>>()?,
+            auxiliaries: self.auxiliaries.iter().map(node).collect::<Result<_>>()?,
+            outputs: self.outputs.iter().map(entry).collect::<Result<_>>()?,
+            head_grads: self.head_grads.iter().map(|h| h.as_ref().map(node).transpose()).collect::<Result<_>>()?,
+            grads: self.grads.iter().map(grad).collect::<Result<_>>()?,
+            wanted: wanted(&to.graph),
+            graph: to.graph,
+            descs: to.descs,
+            phases: to.phases,
+        })
     }
 
     fn running(&self, nodes: std::ops::Range<usize>) -> Vec<usize> {
@@ -145,6 +153,54 @@ fn describe_all(graph: &Graph, shapes: &[Vec<Shape>], dtypes: &[Vec<DType>]) -> 
     EntryMap::from_fn(graph, |e| Some(desc(e)))
 }
 
+/// The graph that an executor bound so runs, once passes have run. Bound for training it is the whole graph, and the gradients
+/// come after the network's outputs.
+///
+/// # Errors
+/// As [`Executor::bind_graph`](super::Executor::bind_graph), but for tensors and kernels.
+pub fn passed(graph: &Graph, registry: &Registry, given: &[(String, Shape)], options: &BindOptions) -> Result<Draft> {
+    Ok(Passed::new(graph, registry, given, options)?.draft)
+}
+
+/// A network that passes have been over, and who is who in it.
+struct Passed {
+    /// Gradients come after the outputs that users see.
+    draft: Draft,
+    users: Users,
+    /// The arguments whose gradients are asked for, and which of these are computed.
+    wrt: Vec<String>,
+    grads: Vec<bool>,
+    /// For each output the name of the variable that stands for its gradient, if it takes one.
+    heads: Vec<Option<String>>,
+}
+
+impl Passed {
+    fn new(forward: &Graph, registry: &Registry, given: &[(String, Shape)], options: &BindOptions) -> Result<Passed> {
+        let groups = options.groups.keys().map(String::as_str).collect();
+        let placed = if options.groups.is_empty() { None } else { Some(place(forward, registry, &groups)?) };
+        let forward = placed.as_ref().unwrap_or(forward);
+        let (arguments, auxiliaries) = (forward.arguments(), forward.auxiliaries());
+        check_names(forward, &arguments, &auxiliaries, options)?;
+        let shapes = forward_shapes(forward, given, options)?;
+        let dtypes = infer_dtypes(forward, &given_dtypes(options))?;
+        let users = Users { arguments: names_of(forward, &arguments), auxiliaries: names_of(forward, &auxiliaries) };
+        let mut draft = Draft::new(forward.clone(), describe_all(forward, &shapes, &dtypes));
+        if !options.for_training {
+            options.passes.run(&mut draft, registry, Stage::Inference)?;
+            let heads = vec![None; draft.graph.outputs.len()];
+            return Ok(Passed { draft, users, wrt: Vec::new(), grads: Vec::new(), heads });
+        }
+        options.passes.run(&mut draft, registry, Stage::Forward)?;
+        let asked_for = |a: &&String| grad_req(a, given, options) != GradReq::Null;
+        let wrt: Vec<String> = users.arguments.iter().filter(asked_for).cloned().collect();
+        let Differentiated { mut draft, grads, heads } = differentiate(&draft, registry, &wrt)?;
+        // To passes the gradients are outputs like others.
+        draft.graph.outputs.extend(grads.iter().flatten());
+        options.passes.run(&mut draft, registry, Stage::Training)?;
+        Ok(Passed { draft, users, wrt, grads: grads.iter().map(Option::is_some).collect(), heads })
+    }
+}
+
 /// A graph with gradients.
 struct Differentiated {
     draft: Draft,
@@ -155,7 +211,7 @@ struct Differentiated {
 }
 
 /// Appends the gradients of the arguments `wrt`.
-fn differentiate(forward: &Draft, registry: &Registry, wrt: &[&String]) -> Result<Differentiated> {
+fn differentiate(forward: &Draft, registry: &Registry, wrt: &[String]) -> Result<Differentiated> {
     let numbers = forward.numbers();
     let wrt: Vec<usize> = wrt.iter().filter_map(|name| numbers.get(name.as_str()).copied()).collect();
     let made = gradient(&forward.graph, registry, &wrt)?;

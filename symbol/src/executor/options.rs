@@ -1,8 +1,8 @@
 //! How an executor is to be bound.
 
 use super::arena::Arena;
-use crate::Passes;
-use std::collections::BTreeMap;
+use crate::{Passes, Recompute};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use varflow_engine::LaneHandle;
 use varflow_ops::{DType, Tensor};
@@ -69,6 +69,20 @@ pub struct BindOptions {
     pub groups: BTreeMap<String, GroupLanes>,
     /// What is done to the graph before it is planned. The default is every pass.
     pub passes: Passes,
+    /// What is computed a second time in backward passes, to keep less until then.
+    pub recompute: Recompute,
+    /// The most bytes that the executor may take: data, parameters, auxiliary states, gradients, outputs and the arena, as
+    /// [`PlanReport::total_bytes`](super::PlanReport::total_bytes) counts them. Where it would take more, as much is
+    /// recomputed as it takes to fit, expensive operators too.
+    pub memory_budget: Option<usize>,
+    /// The same for the arena alone: intermediate results and workspaces.
+    pub arena_budget: Option<usize>,
     /// The seed of random operators.
     pub seed: u64,
+}
+
+impl BindOptions {
+    pub(super) fn group_names(&self) -> BTreeSet<&str> {
+        self.groups.keys().map(String::as_str).collect()
+    }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// What an executor takes of memory, in bytes. Everything but the arena is counted as it is seen from outside, shared
 /// tensors included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PlanReport {
     /// The arena, had every intermediate result and workspace memory of its own.
     pub naive_bytes: usize,
@@ -22,14 +22,23 @@ pub struct PlanReport {
     pub gradient_bytes: usize,
     /// Outputs that are computed; an output that is an argument takes nothing.
     pub output_bytes: usize,
+    /// How much longer a step takes for what it recomputes, as a share of its time without: a prediction from operations and
+    /// bytes, not a measurement.
+    pub extra_time_ratio: f64,
+    /// How many more floating-point operations a step takes for what it recomputes, as a share of those without.
+    pub extra_flops_ratio: f64,
 }
 
 impl PlanReport {
     /// All memory that the executor uses.
     #[must_use]
     pub fn total_bytes(&self) -> usize {
-        let own =
-            self.data_bytes + self.parameter_bytes + self.auxiliary_bytes + self.gradient_bytes + self.output_bytes;
-        self.planned_bytes + own
+        self.planned_bytes + self.own_bytes()
+    }
+
+    /// All but the arena: what users see.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        self.data_bytes + self.parameter_bytes + self.auxiliary_bytes + self.gradient_bytes + self.output_bytes
     }
 }

@@ -18,7 +18,7 @@ struct Expression {
 }
 
 /// Lets readers of a node read an earlier one of the same operator, parameters, inputs, shapes and group. Nodes that draw random
-/// numbers, change an input or read what somebody changes stay, as do outputs of the graph, which are named after their nodes.
+/// numbers, change an input, or read or make what somebody changes stay, as do outputs of the graph, which are named after their nodes.
 pub(super) fn cse(graph: &mut Graph, context: &Context<'_>) -> Result<()> {
     let (mutated, outputs) = (mutated(graph), outputs(graph));
     let mut first: HashMap<Expression, usize> = HashMap::new();
@@ -31,7 +31,8 @@ pub(super) fn cse(graph: &mut Graph, context: &Context<'_>) -> Result<()> {
         let Some(op) = node.op.as_ref().filter(|op| op.is_deterministic()) else { continue };
         let descs = context.descs.node(i);
         let is_open = node.inputs.is_empty() && descs.contains(&None);
-        if is_open || !node.mutates().is_empty() || node.inputs.iter().any(|e| mutated.contains(e)) {
+        let mut touched = node.inputs.iter().copied().chain((0..descs.len()).map(|output| Entry { node: i, output }));
+        if is_open || !node.mutates().is_empty() || touched.any(|e| mutated.contains(&e)) {
             continue;
         }
         let mut text = format!("{}\n{:?}\n", op.name(), node.attrs.get(GROUP));

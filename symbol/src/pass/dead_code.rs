@@ -24,8 +24,9 @@ pub(super) fn pass_through(graph: &mut Graph, is_identity: impl Fn(&Node) -> boo
         }
         let node = &graph.nodes[i];
         let Some(&input) = node.inputs.first().filter(|_| is_identity(node)) else { continue };
-        if !is_output(graph, &outputs, i) && !mutated.contains(&input) {
-            stands_for.insert(Entry { node: i, output: 0 }, input);
+        let output = Entry { node: i, output: 0 };
+        if !is_output(graph, &outputs, i) && !mutated.contains(&input) && !mutated.contains(&output) {
+            stands_for.insert(output, input);
         }
     }
 }

@@ -102,6 +102,12 @@ impl Conv {
         self.groups * self.filters
     }
 
+    /// Whether the output may be written over the data, and the gradient of the data over that of the output: samples
+    /// have the same place in both, and padding makes copies of them anyway.
+    pub fn can_be_in_place(&self) -> bool {
+        self.is_padded() && self.input_len() == self.output_len()
+    }
+
     /// Output positions `(depth, height, width)`; a pointwise convolution sees its plane as one row.
     pub fn output(&self) -> [usize; 3] {
         self.output

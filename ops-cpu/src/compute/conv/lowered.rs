@@ -1,9 +1,10 @@
 //! Convolution as a matrix product: the inputs of a run of output rows are copied into the columns of a matrix
 //! ("im2col"), and the gradient by the data is added back from one. Works for every geometry.
 
-use super::Conv;
+use super::{Addend, Conv, Terms};
 use crate::compute::float::Float;
 use crate::compute::gemm::{Matrix, gemm_rows};
+use crate::compute::map::Compiled;
 use crate::compute::mismatch::Mismatch;
 use crate::compute::par::{Par, Parts, Serial, Split, each_part};
 use std::ops::Range;
@@ -13,7 +14,7 @@ const MOST_COLUMNS: usize = 96 * 1024;
 /// Fewer samples and groups than this are taken one after the other, with the matrix products in parallel.
 const FEW: usize = 4;
 /// The most matrices that are in use at a time.
-const MOST_MATRICES: usize = 16;
+const MOST_MATRICES: usize = 8;
 
 /// Output rows whose inputs fill the matrix.
 fn rows_at_a_time(conv: &Conv) -> usize {
@@ -31,12 +32,13 @@ fn tasks(conv: &Conv) -> Split {
     Split::new(tasks, 1, 1, if tasks < FEW { 1 } else { MOST_MATRICES })
 }
 
-pub(super) fn forward_workspace_len(conv: &Conv) -> usize {
-    tasks(conv).parts() * matrix_len(conv)
+/// Numbers of the copy of what a task reads, where what it writes may take the place of that.
+fn copy_len(conv: &Conv) -> usize {
+    if conv.can_be_in_place() { conv.input_len() / conv.groups } else { 0 }
 }
 
-pub(super) fn backward_workspace_len(conv: &Conv) -> usize {
-    forward_workspace_len(conv)
+pub(super) fn workspace_len(conv: &Conv) -> usize {
+    tasks(conv).parts() * (matrix_len(conv) + copy_len(conv))
 }
 
 pub(super) fn weight_workspace_len(conv: &Conv) -> usize {
@@ -49,26 +51,51 @@ fn runs(conv: &Conv) -> impl Iterator<Item = Range<usize>> {
     (0..rows).step_by(step).map(move |start| start..(start + step).min(rows))
 }
 
-/// Runs `body(task, inner, output of the task, matrix)` for each sample and group, where `inner` is for loops inside.
+/// One sample and group of a [`each_task`].
+struct Task<'a, T> {
+    index: usize,
+    /// For loops inside.
+    par: &'a dyn Par,
+    input: &'a [T],
+    out: &'a mut [T],
+    matrix: &'a mut [T],
+}
+
+/// Runs `body` for each sample and group. Without `input`, `out` holds it, and is copied before it is written.
 fn each_task<T: Float>(
     conv: &Conv,
     par: &dyn Par,
+    input: Option<&[T]>,
     out: &mut [T],
     workspace: &mut [T],
-    body: impl Fn(usize, &dyn Par, &mut [T], &mut [T]) -> Result<(), Mismatch> + Sync,
+    body: impl Fn(Task<'_, T>) -> Result<(), Mismatch> + Sync,
 ) -> Result<(), Mismatch> {
-    let len = out.len().checked_div(conv.samples * conv.groups).unwrap_or(0);
+    let tasks_len = (conv.samples * conv.groups).max(1);
+    let (input_len, out_len) = (input.map_or(0, <[T]>::len) / tasks_len, out.len() / tasks_len);
+    let one = |index: usize, par: &dyn Par, out: &mut [T], scratch: &mut [T]| {
+        let (matrix, copy) = scratch.split_at_mut(matrix_len(conv));
+        let input = match input {
+            Some(input) => &input[index * input_len..][..input_len],
+            None => {
+                copy.copy_from_slice(out);
+                copy
+            }
+        };
+        body(Task { index, par, input, out, matrix })
+    };
     let split = tasks(conv);
     if split.parts() == 1 {
-        return out.chunks_mut(len.max(1)).enumerate().try_for_each(|(task, out)| body(task, par, out, workspace));
+        return (out.chunks_mut(out_len.max(1)).enumerate())
+            .try_for_each(|(index, out)| one(index, par, out, workspace));
     }
-    let outs = Parts::new(out, split, len);
-    let matrices = Parts::new(workspace, Split::new(split.parts(), 1, 1, split.parts()), matrix_len(conv));
+    let outs = Parts::new(out, split, out_len);
+    let slots = Split::new(split.parts(), 1, 1, split.parts());
+    let scratch = Parts::new(workspace, slots, matrix_len(conv) + copy_len(conv));
     let first_error = std::sync::OnceLock::new();
     each_part(par, split.parts(), &|part| {
-        let matrix = matrices.take(part);
-        for (out, task) in outs.take(part).chunks_mut(len).zip(split.range(part)) {
-            if let Err(error) = body(task, &Serial, out, matrix) {
+        let scratch = scratch.take(part);
+        for (out, index) in outs.take(part).chunks_mut(out_len.max(1)).zip(split.range(part)) {
+            if let Err(error) = one(index, &Serial, out, scratch) {
                 let _ = first_error.set(error);
             }
         }
@@ -76,48 +103,81 @@ fn each_task<T: Float>(
     first_error.into_inner().map_or(Ok(()), Err)
 }
 
+/// Without `x`, `y` holds the data, and the convolution [can be in place](Conv::can_be_in_place).
 pub(super) fn forward<T: Float>(
     conv: &Conv,
     par: &dyn Par,
-    x: &[T],
-    weight: &[T],
-    bias: Option<&[T]>,
+    x: Option<&[T]>,
+    terms: &Terms<'_, T>,
     y: &mut [T],
     workspace: &mut [T],
 ) -> Result<(), Mismatch> {
     let (depth, positions) = (conv.depth(), conv.positions());
-    each_task(conv, par, y, workspace, |task, par, y, matrix| {
-        let group = task % conv.groups;
-        let weight = &weight[group * conv.filters * depth..][..conv.filters * depth];
-        if let Some(bias) = bias {
-            for (y, &bias) in y.chunks_mut(positions).zip(&bias[group * conv.filters..]) {
-                y.fill(bias);
-            }
-        }
+    each_task(conv, par, x, y, workspace, |task| {
+        let Task { index, par, input, out: y, matrix } = task;
+        let first_filter = index % conv.groups * conv.filters;
+        let weight = &terms.weight[first_filter * depth..][..conv.filters * depth];
+        let beta = if start(terms, first_filter, index * y.len(), positions, y) { T::ONE } else { T::ZERO };
         for rows in runs(conv) {
             let columns = rows.len() * conv.output[2];
             let matrix = &mut matrix[..depth * columns];
-            gather(conv, par, group_data(conv, x, task), rows.clone(), matrix);
+            gather(conv, par, input, rows.clone(), matrix);
             let (a, b) = (Matrix::new(weight, conv.filters, depth)?, Matrix::new(matrix, depth, columns)?);
-            let beta = if bias.is_some() { T::ONE } else { T::ZERO };
             gemm_rows(par, T::ONE, a, b, beta, &mut y[rows.start * conv.output[2]..], positions)?;
+        }
+        if let Some([low, high]) = terms.bounds {
+            bound(y, low, high);
         }
         Ok(())
     })
 }
 
+/// Writes what is added to the products of a sample and group, whose output lies at `at` of the whole, and says whether
+/// there is any such.
+fn start<T: Float>(terms: &Terms<'_, T>, first_filter: usize, at: usize, positions: usize, y: &mut [T]) -> bool {
+    if let Addend::Slice(of) = terms.addend {
+        y.copy_from_slice(&of[at..at + y.len()]);
+    }
+    let is_added = !matches!(terms.addend, Addend::None);
+    let Some(bias) = terms.bias else { return is_added };
+    for (y, &bias) in y.chunks_mut(positions.max(1)).zip(&bias[first_filter..]) {
+        if is_added {
+            y.iter_mut().for_each(|y| *y += bias);
+        } else {
+            y.fill(bias);
+        }
+    }
+    true
+}
+
+fn bound<T: Float>(y: &mut [T], low: T, high: T) {
+    T::dispatch(Compiled(|| {
+        for y in y.iter_mut() {
+            // Not a number stays so.
+            *y = if *y < low {
+                low
+            } else if *y > high {
+                high
+            } else {
+                *y
+            };
+        }
+    }));
+}
+
+/// Without `dy`, `dx` holds the gradient of the output, and the convolution [can be in place](Conv::can_be_in_place).
 pub(super) fn backward_data<T: Float>(
     conv: &Conv,
     par: &dyn Par,
     weight: &[T],
-    dy: &[T],
+    dy: Option<&[T]>,
     dx: &mut [T],
     workspace: &mut [T],
 ) -> Result<(), Mismatch> {
     let (depth, positions) = (conv.depth(), conv.positions());
-    each_task(conv, par, dx, workspace, |task, par, dx, matrix| {
-        let weight = &weight[task % conv.groups * conv.filters * depth..][..conv.filters * depth];
-        let dy = &dy[task * conv.filters * positions..][..conv.filters * positions];
+    each_task(conv, par, dy, dx, workspace, |task| {
+        let Task { index, par, input: dy, out: dx, matrix } = task;
+        let weight = &weight[index % conv.groups * conv.filters * depth..][..conv.filters * depth];
         dx.fill(T::ZERO);
         for rows in runs(conv) {
             let columns = rows.len() * conv.output[2];

@@ -28,7 +28,7 @@ fn each_row(conv: &Conv, channels: usize, mut f: impl FnMut(usize, usize)) {
 pub(super) fn write<T: Float>(conv: &Conv, channels: &[T], padded: &mut [T]) {
     let width = conv.input[2];
     let mut done = 0;
-    each_row(conv, channels.len() / conv.input.iter().product::<usize>(), |from, to| {
+    each_row(conv, padded.len() / padded_plane(conv), |from, to| {
         padded[done..to].fill(T::ZERO);
         padded[to..to + width].copy_from_slice(&channels[from..from + width]);
         done = to + width;
@@ -36,22 +36,42 @@ pub(super) fn write<T: Float>(conv: &Conv, channels: &[T], padded: &mut [T]) {
     padded[done..].fill(T::ZERO);
 }
 
-/// Writes all samples one after the other.
-pub(super) fn write_all<T: Float>(conv: &Conv, par: &dyn Par, x: &[T], padded: &mut [T]) {
-    let (plane, padded_plane) = (conv.input.iter().product::<usize>(), conv.padded_input().iter().product::<usize>());
-    let channels = conv.samples * conv.groups * conv.channels;
-    let split = Split::new(channels, 1, (32 * 1024 / padded_plane).max(1), 64);
-    let parts = Parts::new(padded, split, padded_plane);
+/// Channels by the loops over many of them.
+fn split(conv: &Conv, channels: usize) -> Split {
+    Split::new(channels, 1, (32 * 1024 / padded_plane(conv)).max(1), 64)
+}
+
+fn padded_plane(conv: &Conv) -> usize {
+    conv.padded_input().iter().product()
+}
+
+/// Writes samples one after the other.
+pub(super) fn write_all<T: Float>(conv: &Conv, par: &dyn Par, samples: &[T], padded: &mut [T]) {
+    let plane = conv.input.iter().product::<usize>();
+    let split = split(conv, padded.len() / padded_plane(conv));
+    let parts = Parts::new(padded, split, padded_plane(conv));
     each_part(par, split.parts(), &|i| {
         let range = split.range(i);
-        write(conv, &x[range.start * plane..range.end * plane], parts.take(i));
+        write(conv, &samples[range.start * plane..range.end * plane], parts.take(i));
     });
 }
 
 /// Reads channels back without their margins.
-pub(super) fn read<T: Float>(conv: &Conv, channels: usize, padded: &[T], sample: &mut [T]) {
+pub(super) fn read<T: Float>(conv: &Conv, padded: &[T], channels: &mut [T]) {
     let width = conv.input[2];
-    each_row(conv, channels, |to, from| {
-        sample[to..to + width].copy_from_slice(&padded[from..from + width]);
+    each_row(conv, padded.len() / padded_plane(conv), |to, from| {
+        channels[to..to + width].copy_from_slice(&padded[from..from + width]);
+    });
+}
+
+/// Reads samples back, as [`write_all`] writes them.
+pub(super) fn read_all<T: Float>(conv: &Conv, par: &dyn Par, padded: &[T], samples: &mut [T]) {
+    let plane = conv.input.iter().product::<usize>();
+    let padded_plane = padded_plane(conv);
+    let split = split(conv, padded.len() / padded_plane);
+    let parts = Parts::new(samples, split, plane);
+    each_part(par, split.parts(), &|i| {
+        let range = split.range(i);
+        read(conv, &padded[range.start * padded_plane..range.end * padded_plane], parts.take(i));
     });
 }

@@ -6,7 +6,8 @@
 
 #![expect(unsafe_code, reason = "tiles read windows of samples through raw pointers")]
 
-use super::direct::{Cover, Tables, plane, table_len};
+use super::tables::{Cover, Tables, plane, table_len};
+use super::tasks::{is_shared, parts};
 use super::{Conv, padded};
 use crate::arch::tile::{Cut, dot_step};
 use crate::arch::{Job, LANES, Lanes};
@@ -21,10 +22,7 @@ const MOST_PADDED: usize = 128 * 1024;
 /// Sums over parts of the batch.
 const MOST_SUMS: usize = 4;
 /// Numbers in all these sums.
-const MOST_SUMMED: usize = 1 << 22;
-/// Multiply-adds that are worth a part of their own.
-const PART: usize = 1 << 20;
-const MOST_PARTS: usize = 32;
+const MOST_SUMMED: usize = 1 << 19;
 
 /// How the work is cut: tiles of filters (over all groups) by parts of the batch.
 #[derive(Clone, Copy)]
@@ -35,21 +33,25 @@ struct Tasks {
     samples: Split,
     /// Samples that are taken together.
     together: usize,
+    /// Whether all parts share the padded samples, and wait for each other from samples to samples.
+    shared: bool,
 }
 
 impl Tasks {
     fn new(conv: &Conv) -> Tasks {
         let cut = Cut::new(conv.filters, 4);
+        let tiles = conv.groups * cut.tiles();
         let blocks = conv.positions().div_ceil(LANES);
         let padded_most = MOST_PADDED.checked_div(padded::sample_len(conv)).unwrap_or(usize::MAX).max(1);
         let together = BLOCKS_A_SUM.div_ceil(blocks).min(padded_most).clamp(1, conv.samples.max(1));
-        let sums = MOST_SUMS.min(MOST_SUMMED / conv.weight_len()).max(1);
+        let shared = is_shared(conv, tiles);
+        let sums = if shared { 1 } else { MOST_SUMS.min(MOST_SUMMED / conv.weight_len()).max(1) };
         let samples = Split::new(conv.samples, together, together, sums);
-        let parts = (conv.samples * conv.work() / PART).clamp(1, MOST_PARTS);
+        let most = parts(conv, conv.samples, conv.is_padded() && !shared);
         // Each part pads its samples for itself, which a few tiles must be worth.
-        let grain = if conv.is_padded() { 4 } else { 1 };
-        let tiles = Split::new(conv.groups * cut.tiles(), 1, grain, parts / samples.parts());
-        Tasks { cut, tiles, samples, together }
+        let grain = if conv.is_padded() && !shared { 4 } else { 1 };
+        let tiles = Split::new(tiles, 1, grain, most / samples.parts());
+        Tasks { cut, tiles, samples, together, shared }
     }
 
     fn parts(self) -> usize {
@@ -61,14 +63,20 @@ impl Tasks {
         if self.samples.parts() > 1 { self.samples.parts() * conv.weight_len() } else { 0 }
     }
 
+    /// Numbers of the samples that a part pads at a time.
     fn padded_len(self, conv: &Conv) -> usize {
         self.together * padded::sample_len(conv)
+    }
+
+    /// Numbers of all padded samples.
+    fn all_padded_len(self, conv: &Conv) -> usize {
+        if self.shared { self.padded_len(conv) } else { self.parts() * self.padded_len(conv) }
     }
 }
 
 pub(super) fn workspace_len<T: Float>(conv: &Conv) -> usize {
     let tasks = Tasks::new(conv);
-    table_len::<T>(conv, tasks.together) + tasks.sums_len(conv) + tasks.parts() * tasks.padded_len(conv)
+    table_len::<T>(conv, tasks.together) + tasks.sums_len(conv) + tasks.all_padded_len(conv)
 }
 
 /// Lengths have been checked; the workspace has [`workspace_len`].
@@ -77,44 +85,64 @@ pub(super) fn run<T: Float>(conv: &Conv, par: &dyn Par, x: &[T], dy: &[T], dweig
     let (tables, workspace) = Tables::new(conv, Cover::Exact, tasks.together, workspace);
     let (sums, workspace) = workspace.split_at_mut(tasks.sums_len(conv));
     let partial = !sums.is_empty();
-    let target = Shared(if partial { sums.as_mut_ptr() } else { dweight.as_mut_ptr() });
-    let padded_len = tasks.padded_len(conv);
-    let workspace = Shared(workspace.as_mut_ptr());
-    let claims = Claims::default();
-    each_part(par, tasks.parts(), &|part| {
-        claims.claim(part);
+    let target = if partial { &mut *sums } else { &mut *dweight };
+    target.fill(T::ZERO);
+    let target = Shared(target.as_mut_ptr());
+    let products = |part: usize, samples: Range<usize>, x: &[T]| {
         let (sum, tiles) = (part / tasks.tiles.parts(), tasks.tiles.range(part % tasks.tiles.parts()));
-        // SAFETY: each part has room of its own in the workspace, and is claimed once.
-        let padded = unsafe { std::slice::from_raw_parts_mut(workspace.ptr().add(part * padded_len), padded_len) };
         let filters = first_filter(conv, tasks.cut, tiles.start)..first_filter(conv, tasks.cut, tiles.end);
         let at = if partial { sum * conv.weight_len() } else { 0 } + filters.start * conv.depth();
-        // SAFETY: these filters of this sum belong to this part alone.
+        // SAFETY: these filters of this sum belong to this part alone, which is claimed once a loop.
         let sums = unsafe { std::slice::from_raw_parts_mut(target.ptr().add(at), filters.len() * conv.depth()) };
-        sums.fill(T::ZERO);
-        let samples = tasks.samples.range(sum);
-        for start in samples.clone().step_by(tasks.together) {
-            let count = (samples.end - start).min(tasks.together);
-            let mut x = &x[start * conv.input_len()..][..count * conv.input_len()];
-            if conv.is_padded() {
-                let padded_samples = padded.chunks_mut(padded::sample_len(conv));
-                for (sample, padded) in x.chunks(conv.input_len()).zip(padded_samples) {
-                    padded::write(conv, sample, padded);
-                }
-                x = &*padded;
-            }
-            let dy = &dy[start * conv.output_len()..][..count * conv.output_len()];
-            // Blocks of the first `count` samples lead both the whole and the other ones.
-            let whole = 0..tables.whole / tasks.together * count;
-            let others = tables.whole..tables.whole + (tables.blocks() - tables.whole) / tasks.together * count;
-            for (whole, others) in runs(whole, others) {
-                let tiles = tiles.clone();
-                T::dispatch(Products { conv, tables, cut: tasks.cut, tiles, whole, others, x, dy, sums });
-            }
+        let dy = &dy[samples.start * conv.output_len()..samples.end * conv.output_len()];
+        // Blocks of the first `count` samples lead both the whole and the other ones.
+        let count = samples.len();
+        let whole = 0..tables.whole / tasks.together * count;
+        let others = tables.whole..tables.whole + (tables.blocks() - tables.whole) / tasks.together * count;
+        for (whole, others) in runs(whole, others) {
+            let tiles = tiles.clone();
+            T::dispatch(Products { conv, tables, cut: tasks.cut, tiles, whole, others, x, dy, sums });
         }
-    });
+    };
+    let data = |samples: &Range<usize>| &x[samples.start * conv.input_len()..samples.end * conv.input_len()];
+    let padded_len = tasks.padded_len(conv);
+    if tasks.shared {
+        for samples in together(0..conv.samples, tasks.together) {
+            let padded = &mut workspace[..samples.len() * padded::sample_len(conv)];
+            padded::write_all(conv, par, data(&samples), padded);
+            let claims = Claims::default();
+            each_part(par, tasks.parts(), &|part| {
+                claims.claim(part);
+                products(part, samples.clone(), padded);
+            });
+        }
+    } else {
+        let workspace = Shared(workspace.as_mut_ptr());
+        let claims = Claims::default();
+        each_part(par, tasks.parts(), &|part| {
+            claims.claim(part);
+            // SAFETY: each part has room of its own in the workspace, and is claimed once.
+            let padded = unsafe { std::slice::from_raw_parts_mut(workspace.ptr().add(part * padded_len), padded_len) };
+            for samples in together(tasks.samples.range(part / tasks.tiles.parts()), tasks.together) {
+                let mut x = data(&samples);
+                if conv.is_padded() {
+                    let padded = &mut padded[..samples.len() * padded::sample_len(conv)];
+                    padded::write(conv, x, padded);
+                    x = padded;
+                }
+                products(part, samples, x);
+            }
+        });
+    }
     if partial {
         join(par, conv, tasks, sums, dweight);
     }
+}
+
+/// Samples, at most so many at a time.
+fn together(samples: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = samples.end;
+    samples.step_by(most).map(move |start| start..(start + most).min(end))
 }
 
 /// Blocks that are taken at a time, so that what they touch in a few filters stays in the first-level cache.
