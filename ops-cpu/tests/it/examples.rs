@@ -42,6 +42,11 @@ const LARGE: &[(&str, Given, Inputs)] = &[
         &[(&[999, 131], Apart), (&[131], Apart), (&[131], Apart), (&[131], Apart), (&[131], Positive)],
     ),
     (
+        "_FusedBatchNormRelu",
+        &[("fix_gamma", "False")],
+        &[(&[8, 12, 40, 40], Apart), (&[12], Apart), (&[12], Apart), (&[12], Apart), (&[12], Positive)],
+    ),
+    (
         "RNN",
         &[("mode", "lstm"), ("state_size", "40"), ("num_layers", "2"), ("bidirectional", "True"), ("p", "0.3")],
         &[(&[3, 64, 30], Share), (&[62_080], Share), (&[4, 64, 40], Share), (&[4, 64, 40], Share)],
@@ -141,7 +146,8 @@ pub fn forward() -> Vec<Use> {
 }
 
 pub fn has_gradient(usage: &Use) -> bool {
-    !["sgd_", "_FusedConvolution"].iter().any(|prefix| usage.op.name().starts_with(prefix))
+    let without = ["sgd_", "_FusedConvolution", "_BatchNorm"];
+    !without.iter().any(|prefix| usage.op.name().starts_with(prefix))
 }
 
 /// A gradient of the first output.

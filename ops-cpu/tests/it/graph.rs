@@ -4,7 +4,8 @@ use super::usage::{Array, How, Use};
 use super::{registry, workers};
 use std::sync::Arc;
 use varflow_ops::{
-    Attrs, DType, DTypes, Entry, Gradient, GraphBuilder, Operator, Params, PartialShape, Result, Shapes, TensorDesc,
+    Attrs, DType, DTypes, Entry, Gradient, GraphBuilder, Operator, Params, PartialShape, Recompute, Result, Shapes,
+    TensorDesc,
 };
 
 struct Node {
@@ -121,4 +122,30 @@ pub fn backward(usage: &Use, out_grad: Option<Array>) -> Result<Backward> {
     let uses = graph.evaluate()?;
     let value = |e: Entry| graph.0[e.node].values[e.output].clone();
     Ok(Backward { grads: grads.into_iter().map(|g| g.map(value)).collect(), uses })
+}
+
+/// The outputs of a use, each with what is computed once more for it; `None` where that cannot be.
+pub fn recomputed(usage: &Use) -> Result<Option<Vec<(Array, Array)>>> {
+    let mut graph = Graph::default();
+    let inputs: Vec<_> = usage.inputs.iter().map(|a| graph.variable(a.clone())).collect();
+    let first = graph.add(usage.op.name(), "node", usage.attrs.clone(), &inputs)?;
+    let known = |desc: &TensorDesc| ((&desc.shape).into(), Some(desc.dtype));
+    graph.0[first.node].known = usage.outputs.iter().map(known).collect();
+    let outputs: Vec<_> = (0..usage.outputs.len()).map(|output| Entry { output, ..first }).collect();
+    let again = usage.op.recompute(&mut Recompute {
+        node: "node",
+        params: &usage.params,
+        attrs: &usage.attrs,
+        inputs: &inputs,
+        outputs: &outputs,
+        graph: &mut graph,
+    })?;
+    let Some(again) = again else { return Ok(None) };
+    let alike: Vec<_> = again.iter().copied().zip(outputs.iter().copied()).collect();
+    for _ in 0..4 {
+        graph.infer(&alike);
+    }
+    graph.evaluate()?;
+    let value = |e: Entry| graph.0[e.node].values[e.output].clone();
+    Ok(Some(outputs.into_iter().zip(again).map(|(o, a)| (value(o), value(a))).collect()))
 }

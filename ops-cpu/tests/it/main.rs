@@ -19,6 +19,7 @@ mod known;
 mod layers;
 mod local;
 mod random;
+mod recompute;
 mod reduce;
 mod rnn;
 mod softmax;

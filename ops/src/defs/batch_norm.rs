@@ -93,10 +93,6 @@ impl Operator for BatchNorm {
         if params.bool("output_mean_var") && !self.relu { 3 } else { 1 }
     }
 
-    fn is_hidden(&self) -> bool {
-        self.relu
-    }
-
     fn infer_shape(&self, params: &Params, s: &mut Shapes) -> Result<()> {
         s.same(&[0], &[0])?;
         infer_channels(params, s, 0, &[1, 2, 3, 4], &[1, 2])?;

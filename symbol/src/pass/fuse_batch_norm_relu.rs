@@ -22,7 +22,7 @@ pub(super) fn fuse_batch_norm_relu(graph: &mut Graph, context: &Context<'_>) -> 
     let mut readers = EntryMap::from_fn(graph, |_| 0_usize);
     graph.nodes.iter().flat_map(|node| &node.inputs).chain(&graph.outputs).for_each(|e| readers[*e] += 1);
     let mut stands_for: Vec<usize> = (0..graph.nodes.len()).collect();
-    for i in 0..graph.nodes.len() {
+    for (i, by) in stands_for.iter_mut().enumerate() {
         let relu = &graph.nodes[i];
         let Some(norm) = relu.inputs.first().filter(|_| is_relu(relu)).map(|e| e.node) else { continue };
         let read = readers.node(norm);
@@ -41,7 +41,7 @@ pub(super) fn fuse_batch_norm_relu(graph: &mut Graph, context: &Context<'_>) -> 
         for (key, value) in hidden.into_iter().filter(|(key, _)| key.starts_with("__")) {
             node.attrs.entry(key).or_insert(value);
         }
-        stands_for[i] = norm;
+        *by = norm;
     }
     let keep: Vec<bool> = stands_for.iter().enumerate().map(|(i, by)| i == *by).collect();
     let entries = graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).chain(&mut graph.outputs);
@@ -56,4 +56,74 @@ fn is(node: &Node, op: &str) -> bool {
 
 fn is_relu(node: &Node) -> bool {
     is(node, "relu") || (is(node, "Activation") && node.params.text("act_type") == "relu")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Draft, Passes, Stage};
+    use crate::plan::EntryMap;
+    use crate::{Graph, Symbol, sym};
+    use varflow_ops::{Registry, defs};
+
+    /// The graph after the pass.
+    fn fused(symbol: &Symbol, stage: Stage) -> Graph {
+        let mut registry = Registry::new();
+        registry.install(defs::provider()).unwrap();
+        let graph = symbol.resolve(&registry).unwrap();
+        let descs = EntryMap::from_fn(&graph, |_| None);
+        let mut draft = Draft::new(graph, descs);
+        Passes::named("fuse_batch_norm_relu").unwrap().run(&mut draft, &registry, stage).unwrap();
+        draft.graph
+    }
+
+    /// Operators and names, variables left out.
+    fn nodes(graph: &Graph) -> Vec<(&str, &str)> {
+        let nodes = graph.nodes.iter();
+        nodes.filter_map(|node| Some((node.op.as_ref()?.name(), node.name.as_str()))).collect()
+    }
+
+    fn norm(data: impl Into<Symbol>, name: &str) -> crate::OpBuilder {
+        sym::batch_norm(data).fix_gamma(false).name(name)
+    }
+
+    #[test]
+    fn both_forms_of_the_rectifier_are_taken_in() {
+        let x = sym::activation(norm(sym::var("data"), "bn1"), "relu").name("act");
+        let x = sym::op("relu").input(norm(x, "bn2")).name("relu");
+        for stage in [Stage::Forward, Stage::Inference] {
+            let graph = fused(&x.clone().build(), stage);
+            assert_eq!(nodes(&graph), [("_FusedBatchNormRelu", "act"), ("_FusedBatchNormRelu", "relu")]);
+            assert_eq!(graph.outputs[0].node, graph.nodes.len() - 1);
+            assert!(!graph.nodes[graph.outputs[0].node].params.bool("fix_gamma"));
+            let names: Vec<_> = graph.auxiliaries().iter().map(|i| graph.nodes[*i].name.clone()).collect();
+            assert_eq!(names, ["bn1_moving_mean", "bn1_moving_var", "bn2_moving_mean", "bn2_moving_var"]);
+        }
+    }
+
+    #[test]
+    fn what_others_read_stays() {
+        let kept = |symbol: Symbol| {
+            let graph = fused(&symbol, Stage::Forward);
+            assert!(nodes(&graph).contains(&("BatchNorm", "bn")), "{:?}", nodes(&graph));
+        };
+        let bn = norm(sym::var("data"), "bn").build();
+        kept(sym::group([sym::relu(bn.clone()).name("relu").build(), bn.clone()]));
+        kept(sym::broadcast_add(sym::relu(bn.clone()).name("relu"), bn.clone()).name("sum").build());
+        kept(sym::group([sym::relu(bn.clone()).name("a").build(), sym::relu(bn.clone()).name("b").build()]));
+        kept(sym::tanh(bn.clone()).name("tanh").build());
+        kept(sym::relu(bn).attr("__ctx_group__", "other").name("relu").build());
+    }
+
+    #[test]
+    fn hidden_attributes_stay() {
+        let bn = norm(sym::var("data"), "bn").attr("__ctx_group__", "a").attr("__note__", "1");
+        let relu = sym::relu(bn).attr("__ctx_group__", "a").attr("__force_mirroring__", "True").name("relu");
+        let graph = fused(&relu.build(), Stage::Forward);
+        let attrs = &graph.nodes[graph.outputs[0].node].attrs;
+        let of = |key: &str| attrs.get(key).map(String::as_str);
+        assert_eq!(
+            [of("__ctx_group__"), of("__note__"), of("__force_mirroring__")],
+            [Some("a"), Some("1"), Some("True")]
+        );
+    }
 }
