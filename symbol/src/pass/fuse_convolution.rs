@@ -91,7 +91,7 @@ pub(super) struct Growth {
 impl Growth {
     /// None if a device computes convolutions but no fused ones.
     pub(super) fn new(graph: &Graph, registry: &Registry) -> Option<Growth> {
-        let fused = registry.operator(FUSED).ok()?;
+        let fused = registry.operator(FUSED).ok()?.clone();
         let has_kernel = |kind| registry.kernels_of(FUSED).any(|(k, _)| k == kind);
         if !registry.kernels_of("Convolution").all(|(kind, _)| has_kernel(kind)) {
             return None;
