@@ -116,7 +116,7 @@ fn dtypes_flow_and_default_to_f32() {
 fn what_no_memory_could_hold_is_refused_by_name() {
     let refuse = |symbol: Symbol, place: &str| {
         let text = infer_shapes(&graph(symbol), &[("x", partial(&[2]))]).unwrap_err().to_string();
-        assert!(text.starts_with(place) && text.contains("any memory could hold"), "{text}");
+        assert!(text.starts_with(place) && text.contains("memory could hold"), "{text}");
     };
     let vast = 1_i64 << 62;
     refuse(sym::op("one_hot").input(sym::var("x")).set("depth", vast).name("hot").build(), "one_hot \"hot\"");
