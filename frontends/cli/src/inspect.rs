@@ -71,7 +71,8 @@ fn resolve(args: &SummaryArgs, plugins: &Plugins) -> Result<(Runtime, Graph, Sha
 /// The shapes of data and labels, which have no gradients.
 pub(crate) fn given(graph: &Graph, data: &Shape) -> Result<Vec<(String, Shape)>, Error> {
     let shapes = infer_shapes(graph, &[("data", PartialShape::from(data))])?;
-    let is_input = |name: &str| name == "data" || name.ends_with("_label");
-    let variables = graph.arguments().into_iter().filter(|i| is_input(&graph.nodes[*i].name));
+    let labels = graph.labels();
+    let is_input = |i: &usize| graph.nodes[*i].name == "data" || labels.binary_search(i).is_ok();
+    let variables = graph.arguments().into_iter().filter(is_input);
     Ok(variables.map(|i| (graph.nodes[i].name.clone(), shapes[i][0].clone())).collect())
 }

@@ -10,6 +10,7 @@ use super::{Executor, Named};
 use crate::placement::{COPY, group_of};
 use crate::plan::{EntryMap, Occupant, Place, Plan, View};
 use crate::{Graph, Node};
+use std::collections::HashSet;
 use std::sync::Arc;
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
@@ -17,13 +18,19 @@ use varflow_ops::{
 };
 
 pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], options: &BindOptions) -> Result<Executor> {
+    if options.sharing.as_ref().is_some_and(|sharing| !sharing.engine.same(&rt.engine)) {
+        let text = "the executor to share memory with belongs to another engine, wanted one of this runtime's";
+        return Err(Error::Contract(text.to_string()));
+    }
+    let given_names = given.iter().map(|(name, _)| name.as_str());
+    let fed = given_names.chain(graph.labels().into_iter().map(|i| graph.nodes[i].name.as_str())).collect();
     let Fitted { planned, report } = fit(&rt.registry, graph, given, options)?;
     let Planned { net, mut train, score, workspace_bytes, plan } = planned;
     let arena = match &options.sharing {
         Some(sharing) if sharing.arena.storage.len_bytes() >= plan.planned_bytes => sharing.arena.clone(),
         _ => Arena::new(Storage::zeroed(plan.planned_bytes)?),
     };
-    let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, given, &arena, options)?;
+    let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, &fed, &arena, options)?;
 
     let names = options.group_names();
     let lane = |node: &Node| {
@@ -77,7 +84,7 @@ impl Tensors {
         net: &Network,
         plan: &Plan,
         workspace_bytes: &[usize],
-        given: &[(String, Shape)],
+        fed: &HashSet<&str>,
         arena: &Arena,
         options: &BindOptions,
     ) -> Result<Tensors> {
@@ -93,14 +100,13 @@ impl Tensors {
             // Variables that the passes add have names of their own making, which mean nothing to the options.
             let shared = options.shared.get(&node.name).filter(|_| is_users[i]);
             let from_other = options.sharing.as_ref().and_then(|s| s.tensors.get(&node.name)).filter(|_| is_users[i]);
-            let is_data = given.iter().any(|(name, _)| *name == node.name);
             if let Some(value) = net.graph.constants.get(&node.name) {
                 entries[entry] = Some(Tensor::from_bytes(engine, desc.clone(), &value.bytes)?);
                 continue;
             }
             entries[entry] = Some(match (shared, from_other) {
                 (Some(tensor), _) => checked_share(engine, "shared for", &node.name, tensor, desc)?,
-                (None, Some(tensor)) if is_data => match tensor.first(desc.shape.clone()) {
+                (None, Some(tensor)) if fed.contains(node.name.as_str()) => match tensor.first(desc.shape.clone()) {
                     Ok(tensor) if tensor.desc() == desc => tensor,
                     _ => Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?,
                 },
@@ -189,8 +195,8 @@ impl Tensors {
     }
 
     fn outputs(&self, net: &Network) -> Result<Vec<Named>> {
-        let named = |e: &Entry| Ok((net.graph.nodes[e.node].output_name(e.output), self.entry(net, *e)?));
-        net.outputs.iter().map(named).collect()
+        let names = net.graph.entry_names(&net.outputs);
+        names.into_iter().zip(&net.outputs).map(|(name, e)| Ok((name, self.entry(net, *e)?))).collect()
     }
 
     fn head_grads(&self, net: &Network) -> Result<Vec<Named>> {

@@ -3,11 +3,11 @@
 use super::network::Network;
 use super::options::BindOptions;
 use super::report::PlanReport;
-use crate::check_plan;
 use crate::placement::group_of;
 use crate::plan::{Plan, PlanInput, views};
+use crate::{Graph, check_plan};
 use std::collections::BTreeSet;
-use varflow_ops::{DeviceKind, Entry, Kernel, KernelCall, Registry, Result, Shape, TensorDesc};
+use varflow_ops::{DeviceKind, Entry, Error, Kernel, KernelCall, Registry, Result, Shape, TensorDesc};
 
 /// Up to how many nodes debug builds check the plan of each executor.
 const MAX_CHECKED: usize = 100;
@@ -47,6 +47,7 @@ impl Planned {
         for (node, kernel) in train.iter().flatten().chain(&score) {
             workspace_bytes[*node] = kernel.workspace_bytes().max(workspace_bytes[*node]);
         }
+        check_workspaces(&net.graph, &workspace_bytes)?;
         let (graph, descs, phases) = (&net.graph, &net.descs, &net.phases);
         let (workspace_bytes_of, groups) = (&workspace_bytes, &groups);
         let input = PlanInput { graph, descs, views: &views, workspace_bytes: workspace_bytes_of, groups, phases };
@@ -78,6 +79,18 @@ impl Planned {
             ..PlanReport::default()
         }
     }
+}
+
+/// Refuses workspaces that together are too large to be counted.
+fn check_workspaces(graph: &Graph, workspace_bytes: &[usize]) -> Result<()> {
+    const MOST: usize = isize::MAX as usize / 4;
+    let mut total = 0_usize;
+    for (node, bytes) in graph.nodes.iter().zip(workspace_bytes) {
+        let sum = total.checked_add(*bytes).filter(|sum| *sum <= MOST);
+        let refuse = || Error::Shape(format!("wants a workspace of {bytes} bytes, more than any memory could hold"));
+        total = sum.ok_or_else(|| refuse().at(node.place()))?;
+    }
+    Ok(())
 }
 
 fn kernels_of<'a>(

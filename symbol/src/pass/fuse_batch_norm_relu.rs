@@ -89,9 +89,9 @@ mod tests {
     #[test]
     fn both_forms_of_the_rectifier_are_taken_in() {
         let x = sym::activation(norm(sym::var("data"), "bn1"), "relu").name("act");
-        let x = sym::op("relu").input(norm(x, "bn2")).name("relu");
+        let x = sym::op("relu").input(norm(x, "bn2")).name("relu").build();
         for stage in [Stage::Forward, Stage::Inference] {
-            let graph = fused(&x.clone().build(), stage);
+            let graph = fused(&x, stage);
             assert_eq!(nodes(&graph), [("_FusedBatchNormRelu", "act"), ("_FusedBatchNormRelu", "relu")]);
             assert_eq!(graph.outputs[0].node, graph.nodes.len() - 1);
             assert!(!graph.nodes[graph.outputs[0].node].params.bool("fix_gamma"));

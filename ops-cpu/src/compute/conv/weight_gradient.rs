@@ -24,6 +24,13 @@ const MOST_SUMS: usize = 4;
 /// Numbers in all these sums.
 const MOST_SUMMED: usize = 1 << 19;
 
+/// Samples that are taken together: few outputs make for many.
+pub(super) fn samples_together(conv: &Conv) -> usize {
+    let blocks = conv.positions().div_ceil(LANES);
+    let padded_most = MOST_PADDED.checked_div(padded::sample_len(conv)).unwrap_or(usize::MAX).max(1);
+    BLOCKS_A_SUM.div_ceil(blocks).min(padded_most).clamp(1, conv.samples.max(1))
+}
+
 /// How the work is cut: tiles of filters (over all groups) by parts of the batch.
 #[derive(Clone, Copy)]
 struct Tasks {
@@ -41,9 +48,7 @@ impl Tasks {
     fn new(conv: &Conv) -> Tasks {
         let cut = Cut::new(conv.filters, 4);
         let tiles = conv.groups * cut.tiles();
-        let blocks = conv.positions().div_ceil(LANES);
-        let padded_most = MOST_PADDED.checked_div(padded::sample_len(conv)).unwrap_or(usize::MAX).max(1);
-        let together = BLOCKS_A_SUM.div_ceil(blocks).min(padded_most).clamp(1, conv.samples.max(1));
+        let together = samples_together(conv);
         let shared = is_shared(conv, tiles);
         let sums = if shared { 1 } else { MOST_SUMS.min(MOST_SUMMED / conv.weight_len()).max(1) };
         let samples = Split::new(conv.samples, together, together, sums);
