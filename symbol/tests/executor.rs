@@ -305,9 +305,10 @@ fn monitors_see_results() {
             let see = move |name: &str, array: &HostArray| {
                 into.lock().unwrap().push((name.to_string(), array.to_vec::<f32>().unwrap()));
             };
-            executor.set_monitor(Some(Monitor::new(|name| name.starts_with("node") && !name.contains("grad"), see)));
+            let monitor = Monitor::new(|name| name.starts_with("node") && !name.contains("grad"), see);
+            executor.set_monitor(Some(&monitor)).unwrap();
             executor.forward(true, 3).unwrap();
-            executor.set_monitor(None);
+            executor.set_monitor(None).unwrap();
             executor.forward(true, 4).unwrap();
             engine.wait_all().unwrap();
             let wanted = evaluate(&graph, &mut values.clone(), true, (SEED, 3));

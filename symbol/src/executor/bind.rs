@@ -1,16 +1,15 @@
-//! Binding: tensors for everything, kernels for every node, and both together as tasks to be pushed.
+//! Binding: tensors for everything, kernels for every node, and both together as tasks to be recorded.
 
-use super::Task;
-use super::arena::Arena;
+use super::arena::{Arena, TenantId};
 use super::network::{Network, describe};
 use super::options::BindOptions;
+use super::passes::{Task, Tasks};
 use super::report::PlanReport;
 use super::{Executor, Named};
 use crate::placement::{COPY, group_of};
 use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput};
 use crate::{Graph, Node, check_plan};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
     BoundOp, BoundTensors, DType, DeviceKind, Entry, Error, Kernel, KernelCall, Registry, Result, Runtime, Shape,
@@ -41,7 +40,7 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     }
     let arena = match &options.sharing {
         Some(sharing) if sharing.arena.storage.len_bytes() >= plan.planned_bytes => sharing.arena.clone(),
-        _ => Arena::new(Storage::zeroed(plan.planned_bytes)?),
+        _ => Arena::new(&rt.engine, Storage::zeroed(plan.planned_bytes)?),
     };
     let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, given, &arena, options)?;
 
@@ -61,19 +60,19 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     let backward = tasks(backward)?;
     let forward = tasks(train.pop().unwrap_or_default())?;
     let (train, score) = if options.for_training { (forward, tasks(score)?) } else { (Vec::new(), forward) };
+    let monitor_order = rt.engine.var();
+    let inside = tensors.arena_vars(&plan).into_iter().chain([monitor_order.clone()]).collect();
+    let tasks = Tasks { train, score, backward, seed: options.seed, inside, monitor_order };
+    let passes = tasks.record(&rt.engine, &arena, &net.graph, None)?;
     let report = report(&net, &plan, given);
     Ok(Executor {
         engine: rt.engine.clone(),
         arena,
-        arena_vars: tensors.arena_vars(&plan),
-        monitor: None,
-        monitor_order: rt.engine.var(),
-        seed: options.seed,
+        tenant: TenantId::default(),
         for_training: options.for_training,
         can_go_back: false,
-        train,
-        score,
-        backward,
+        tasks,
+        passes,
         args: tensors.named(&net, &net.arguments)?,
         auxes: tensors.named(&net, &net.auxiliaries)?,
         outputs: tensors.outputs(&net)?,
@@ -200,7 +199,7 @@ impl Tensors {
     }
 
     /// The vars of all that lies in the arena.
-    fn arena_vars(&self, plan: &Plan) -> Arc<[Var]> {
+    fn arena_vars(&self, plan: &Plan) -> Vec<Var> {
         let in_arena = plan.places.iter().filter(|(_, place)| matches!(place, Place::Arena(_)));
         let entries = in_arena.filter_map(|(entry, _)| self.entries[entry].as_ref());
         entries.chain(self.workspaces.iter().flatten()).map(|tensor| tensor.var().clone()).collect()
