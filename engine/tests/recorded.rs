@@ -320,9 +320,10 @@ fn poison_goes_from_schedule_to_schedule_behind_a_gate() {
             let gate = engine.gate();
             let mut forward = gate.recorder("forward");
             let (saved, beside) = (forward.var(), forward.var());
-            engine.raw("load").overwrite(&saved).record(&mut forward, |ctx| {
-                if ctx.argument() == 1 { Err("no such file") } else { Ok(()) }
-            });
+            engine
+                .raw("load")
+                .overwrite(&saved)
+                .record(&mut forward, |ctx| if ctx.argument() == 1 { Err("no such file") } else { Ok(()) });
             engine.raw("beside").overwrite(&beside).record(&mut forward, |_| ());
             let forward = forward.finish().unwrap();
             let mut backward = gate.recorder("backward");

@@ -406,6 +406,42 @@ fn a_step_waits_for_nothing() {
     });
 }
 
+/// weight1 · (weight0 · data0): the gradient of weight0 comes last, on a lane that is kept busy.
+#[test]
+fn a_gradient_is_free_before_the_backward_pass_ends() {
+    within_a_minute(|| {
+        let engine = Engine::builder().cpu_workers(2).build().unwrap();
+        let mut graph = program(&[], &[0]);
+        let first = graph.nodes.iter().position(|n| n.name == "use2").unwrap();
+        graph.nodes[first].attrs.insert("__ctx_group__".to_string(), "late".to_string());
+        let inputs = vec![Entry { node: first, output: 0 }, Entry { node: 3, output: 0 }];
+        let op = Some(registry().operator("mul").unwrap().clone());
+        graph.nodes.push(varflow_symbol::Node { op, name: "top".to_string(), inputs, ..graph.nodes[0].clone() });
+        let other = graph.nodes.iter().position(|n| n.name == "use3").unwrap();
+        graph.outputs = [graph.nodes.len() - 1, other].map(|node| Entry { node, output: 0 }).to_vec();
+        let lane = |name| engine.add_lane(Pool::start(name, 1).unwrap()).unwrap();
+        let (late, copy) = (lane("late"), lane("copy"));
+        let groups = BTreeMap::from([("late".to_string(), GroupLanes { compute: late.clone(), copy })]);
+        let options = BindOptions { for_training: true, groups, ..BindOptions::default() };
+        let mut executor = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options).unwrap();
+        let values = first_values(&graph);
+        set_all(&executor, &values);
+        executor.forward(true, 0).unwrap();
+        executor.outputs().iter().for_each(|(_, t)| t.wait().unwrap());
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let busy = engine.var();
+        engine.raw("busy").write(&busy).lane(&late).run(move |_| gate.recv().unwrap());
+        executor.backward(0).unwrap();
+        let [(_, last), (_, first)] = executor.grads() else { panic!("{:?}", executor.grads()) };
+        let wanted: Vec<f32> =
+            (0..LEN).map(|i| values["data0"][i] * values["weight0"][i] + values["data1"][i]).collect();
+        assert_eq!(first.to_vec::<f32>().unwrap(), wanted);
+        go.send(()).unwrap(); // only now can the other one be computed
+        let wanted: Vec<f32> = (0..LEN).map(|i| values["data0"][i] * values["weight1"][i]).collect();
+        assert_eq!(last.to_vec::<f32>().unwrap(), wanted);
+    });
+}
+
 #[test]
 fn executors_share_parameters() {
     let engine = Engine::serial();

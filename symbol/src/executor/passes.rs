@@ -55,7 +55,8 @@ impl Tasks {
             for task in tasks {
                 task.op.record(engine, &mut recorder, task.lane.as_ref(), self.seed);
                 let Some(monitor) = monitor else { continue };
-                for (output, tensor) in task.op.outputs().iter().enumerate().filter_map(|(o, t)| Some((o, t.as_ref()?))) {
+                for (output, tensor) in task.op.outputs().iter().enumerate().filter_map(|(o, t)| Some((o, t.as_ref()?)))
+                {
                     let name = graph.nodes[task.node].output_name(output);
                     if monitor.wants(&name) {
                         monitor.record(&mut recorder, name, tensor, &self.monitor_order);
