@@ -83,22 +83,32 @@ impl BoundOp {
     pub fn push(&self, engine: &Engine, lane: Option<&LaneHandle>, run: Run) {
         let (task, bound) = (self.task(engine, lane).priority(run.priority), self.0.clone());
         let Run { seed, step, .. } = run;
-        // SAFETY of both: the task names the accesses.
         if bound.kernel.is_async() {
-            task.run_async(move |_, done| unsafe { bound.start(done, seed, step) });
+            task.run_async(move |_, done| {
+                // SAFETY: the task names the accesses.
+                unsafe { bound.start(done, seed, step) }
+            });
         } else {
-            task.run(move |task| unsafe { bound.run(task, seed, step) });
+            task.run(move |task| {
+                // SAFETY: the task names the accesses.
+                unsafe { bound.run(task, seed, step) }
+            });
         }
     }
 
     /// Records the task. The step of each run is what the schedule is [submitted with](varflow_engine::Schedule::submit_with).
     pub fn record(&self, engine: &Engine, recorder: &mut Recorder, lane: Option<&LaneHandle>, seed: u64) {
         let (task, bound) = (self.task(engine, lane), self.0.clone());
-        // SAFETY of both: the task names the accesses.
         if bound.kernel.is_async() {
-            task.record_async(recorder, move |task, done| unsafe { bound.start(done, seed, task.argument()) });
+            task.record_async(recorder, move |task, done| {
+                // SAFETY: the task names the accesses.
+                unsafe { bound.start(done, seed, task.argument()) }
+            });
         } else {
-            task.record(recorder, move |task| unsafe { bound.run(task, seed, task.argument()) });
+            task.record(recorder, move |task| {
+                // SAFETY: the task names the accesses.
+                unsafe { bound.run(task, seed, task.argument()) }
+            });
         }
     }
 
