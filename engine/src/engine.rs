@@ -10,6 +10,7 @@ use crate::builder::{RawTask, TaskBuilder};
 use crate::data::Data;
 use crate::error::{Error, Failure};
 use crate::foreign::{contained, message_of};
+use crate::gate::Gate;
 use crate::idle::IdleLine;
 use crate::lane::Lane;
 use crate::lanes::{Serial, Shuffled};
@@ -449,7 +450,13 @@ impl Engine {
     /// Starts recording a schedule: tasks described as ever, ended by [`RawTask::record`] or [`TaskBuilder::record`]
     /// instead of `run`.
     pub fn recorder(&self, name: impl Into<Name>) -> Recorder {
-        Recorder::new(self, name.into())
+        self.gate().recorder(name)
+    }
+
+    /// A gate for schedules that are to take turns.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        Gate::new(self)
     }
 
     /// Adds a lane. Tasks choose it with [`RawTask::lane`] or [`TaskBuilder::lane`].

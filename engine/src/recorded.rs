@@ -3,7 +3,7 @@
 //! A [`Plan`] is a graph whose edges were drawn once. One run of it holds each outside var through a *port*: a task with
 //! that one access, which stands in the var's queue like any other, lets the first users of the var go when it is granted, and
 //! ends when the last of them are done. One more var, the *gate*, lets one run of a plan begin when the one before
-//! has ended, so that counters, headers and inside vars serve all runs. `DESIGN.md` has the argument.
+//! has ended, so that counters, headers and inside vars serve all runs; several plans may have one gate, and inside vars in common. `DESIGN.md` has the argument.
 #![expect(unsafe_code, reason = "tasks that lie in a plan, and runs that hand the plan to each other")]
 
 mod parts;
@@ -20,10 +20,11 @@ use crate::engine::Core;
 use crate::error::{Cause, Failure};
 use crate::fence::{Fence, Fenced};
 use crate::foreign::{contained, message_of};
+use crate::gate::Gate;
 use crate::name::Name;
 use crate::node::{Call, LooseNode, PortBody, TaskRef};
 use crate::observe::{Release, TaskNumber};
-use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicU32, Mutex, Ordering, lock};
 use crate::task::finish as finish_task;
 use crate::task::{Completion, Entry, Scratch, TaskCtx, as_running, look, mark, mark_issued};
 use crate::var::{OrderedGuard, Var, VarPin, VarState};
@@ -90,18 +91,16 @@ pub(crate) struct Plan {
     sinks_left: AtomicU32,
     accesses: Box<[(NonNull<VarState>, Mode)]>,
     task_accesses: Box<[Range<u32>]>,
-    /// All vars, outside and inside; the latter are no one else's as long as the plan lives.
+    /// All vars, outside and inside; the latter are only touched behind the gate as long as the plan lives.
     outside: Vec<VarPin>,
-    inside: Vec<InsideVar>,
-    gate: Var,
+    _inside: Vec<Arc<InsideVar>>,
+    gate: Gate,
     /// The run that has begun and not ended. Written where the gate is granted and where the run ends, which never happen side by
     /// side; read by the run's tasks and by walks that know one of them to be unfinished.
     current: UnsafeCell<Option<NonNull<Run>>>,
     /// Boxed, since the tasks of a run point to it.
     #[expect(clippy::vec_box)]
     spare: Mutex<Vec<Box<Run>>>,
-    /// Whether a var may be poisoned or fenced. Set before the tasks that it concerns are let go.
-    troubled: AtomicBool,
     first_failure: Mutex<Option<Failure>>,
 }
 
@@ -115,6 +114,8 @@ unsafe impl Sync for Plan {}
 pub(crate) struct Run {
     /// While it is pending.
     plan: Option<Arc<Plan>>,
+    /// What its submitter has to tell the tasks.
+    argument: u64,
     gate: Option<TaskRef>,
     ports: Vec<TaskRef>,
     /// Its place on the ledger of a bounded engine, which it shares with its issued tasks: the last of them gives it back.
@@ -179,10 +180,8 @@ impl Plan {
             sinks_left: AtomicU32::new(0),
             accesses: parts.accesses.into(),
             outside: parts.outside,
-            // What inside vars were left by tasks before they were inside.
-            troubled: AtomicBool::new(parts.inside.iter().any(|var| var.0.state().is_troubled())),
-            inside: parts.inside,
-            gate: Var::new(core.clone(), 0),
+            _inside: parts.inside,
+            gate: parts.gate,
             current: UnsafeCell::new(None),
             spare: Mutex::new(Vec::new()),
             first_failure: Mutex::new(None),
@@ -197,9 +196,9 @@ impl Plan {
         self.tasks.len()
     }
 
-    /// The var that each run holds from its beginning to its end, and poisons if one of its tasks fails.
+    /// The var of its gate.
     pub(crate) fn gate(&self) -> &Var {
-        &self.gate
+        self.gate.var()
     }
 
     fn task(&self, index: usize) -> TaskRef {
@@ -286,13 +285,13 @@ fn begin(run: NonNull<Run>, scratch: &mut Scratch) {
     for (port, task) in run_ref.ports.iter().enumerate() {
         if task.grant_one() {
             if scratch.is_observed {
-                plan.core.observer.ready(*task, Some(Release { task: gate.number(), var: plan.gate.number() }));
+                plan.core.observer.ready(*task, Some(Release { task: gate.number(), var: plan.gate().number() }));
             }
             // SAFETY: the run does not end before the gate's firsts.
             unsafe { open(Arc::as_ptr(plan), port, scratch) };
         }
     }
-    let (edges, by) = (plan.gate_firsts.clone(), By::Hold(gate, plan.gate.number()));
+    let (edges, by) = (plan.gate_firsts.clone(), By::Hold(gate, plan.gate().number()));
     // SAFETY: the run does not end before the gate's firsts.
     unsafe { let_go(Arc::as_ptr(plan), edges, by, scratch) };
 }
@@ -308,8 +307,7 @@ unsafe fn open(plan: *const Plan, port: usize, scratch: &mut Scratch) {
     // SAFETY: pinned by the plan.
     let var = unsafe { spec.var.as_ref() };
     if var.is_troubled() {
-        // Relaxed: seen by whom the edges below let go.
-        alive.troubled.store(true, Ordering::Relaxed);
+        alive.gate.trouble();
     }
     // SAFETY: the run has begun, and does not end before its ports.
     let Some(run) = (unsafe { alive.current_run() }) else { return };
@@ -344,7 +342,7 @@ impl Plan {
     }
 
     fn is_troubled(&self) -> bool {
-        self.troubled.load(Ordering::Relaxed)
+        self.gate.is_troubled()
     }
 }
 
@@ -380,9 +378,12 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
     if scratch.is_observed {
         plan.core.observer.started(task);
     }
+    // SAFETY: it is not done. An asynchronous task may be before its body returns, so the argument is read now.
+    let argument = unsafe { plan.current_run() }.map_or(0, |run| run.argument);
+    let ctx = TaskCtx::new(task, argument);
     match &recorded.body {
         RecordedBody::Sync(f) => {
-            let result = as_running(task, || catch_unwind(AssertUnwindSafe(|| f(&TaskCtx::new(task)))));
+            let result = as_running(task, || catch_unwind(AssertUnwindSafe(|| f(&ctx))));
             match result {
                 Ok(Ok(())) => end(task, Ok(()), scratch),
                 Ok(Err(e)) => finish(task, Err(Cause::of_body(e)), scratch),
@@ -398,7 +399,7 @@ pub(crate) fn run(task: TaskRef, scratch: &mut Scratch) {
             };
             ending::begin(task, 1);
             let token = Completion::new(task, plan.core.this());
-            as_running(task, || contained(|| f(&TaskCtx::new(task), token)));
+            as_running(task, || contained(|| f(&ctx, token)));
             contained(|| drop(keep));
         }
     }
@@ -431,8 +432,7 @@ pub(crate) fn end(task: TaskRef, result: Result<(), &Failure>, scratch: &mut Scr
 #[cold]
 fn leave_marks(plan: &Plan, task: &RecordedTask, result: Result<(), &Failure>) {
     if let Err(failure) = result {
-        // Relaxed: seen by whom this task lets go.
-        plan.troubled.store(true, Ordering::Relaxed);
+        plan.gate.trouble();
         lock(&plan.first_failure).get_or_insert_with(|| failure.clone());
     }
     for (var, mode) in plan.accesses(task) {
@@ -448,8 +448,7 @@ pub(crate) fn finish_issued(task: TaskRef, fence: &Arc<dyn Fence>, scratch: &mut
     // SAFETY: as above.
     let room = unsafe { plan.current_run() }.and_then(|run| run.room.clone());
     let fenced = Fenced::new(task, fence, plan.accesses(recorded), room);
-    // Relaxed: seen by whom this task lets go.
-    plan.troubled.store(true, Ordering::Relaxed);
+    plan.gate.trouble();
     for (var, mode) in plan.accesses(recorded) {
         // SAFETY: pinned by the plan; the task holds it.
         unsafe { var.as_ref().mark(mode.is_exclusive(), mark_issued(&fenced, mode)) };
@@ -513,8 +512,7 @@ unsafe fn end_run(plan: *const Plan, scratch: &mut Scratch) {
     let Some(plan) = run.plan.take() else { return };
     let failure = lock(&plan.first_failure).take();
     if plan.is_troubled() {
-        // Relaxed: seen by the next run, which begins after this one.
-        plan.troubled.store(plan.inside.iter().any(|var| var.0.state().is_troubled()), Ordering::Relaxed);
+        plan.gate.end_troubled_run();
     }
     let gate = run.gate.take();
     let room = run.room.take();

@@ -4,13 +4,14 @@ use crate::access::Mode;
 use crate::data::Data;
 use crate::engine::Engine;
 use crate::error::{Cause, Error};
+use crate::gate::Gate;
 use crate::name::Name;
 use crate::node::Header;
 use crate::recorded::{Edge, InsideVar, MAX_TASKS, Plan, PlanParts, PortSpec, RecordedBody, TaskSpec};
 use crate::sync::Arc;
 use crate::var::{Var, VarPin};
 use crate::waiting::VarFuture;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::future::IntoFuture;
 use std::ops::Range;
 use std::panic::Location;
@@ -47,9 +48,9 @@ pub struct Recorder {
     vars: Vec<Uses>,
     /// Their places by address.
     places: HashMap<usize, usize>,
-    inside: Vec<InsideVar>,
-    /// Their addresses.
-    own: HashSet<usize>,
+    gate: Gate,
+    /// What keeps its vars inside.
+    inside: Vec<Arc<InsideVar>>,
     accesses: Vec<(usize, Mode)>,
     misuse: Option<String>,
 }
@@ -109,15 +110,15 @@ impl Uses {
 }
 
 impl Recorder {
-    pub(crate) fn new(engine: &Engine, name: Name) -> Recorder {
+    pub(crate) fn new(engine: &Engine, gate: Gate, name: Name) -> Recorder {
         Recorder {
             engine: Engine::from_core(engine.core().clone()),
             name,
             tasks: Vec::new(),
             vars: Vec::new(),
             places: HashMap::new(),
+            gate,
             inside: Vec::new(),
-            own: HashSet::new(),
             accesses: Vec::new(),
             misuse: None,
         }
@@ -138,18 +139,18 @@ impl Recorder {
     }
 
     /// Makes a var the schedule's own, for as long as the schedule lives: other tasks that name it, and waits for it, are
-    /// refused. What it orders costs nothing at run time.
+    /// refused, but for schedules behind the same [`Gate`]. What it orders costs nothing at run time.
     ///
     /// A var that is used already, that unfinished tasks name, or that another schedule uses makes
     /// [`finish`](Recorder::finish) fail.
     pub fn keep_inside(&mut self, var: &Var) {
+        let address = var.state_ptr().addr().get();
         if !Arc::ptr_eq(var.core(), self.engine.core()) {
             self.misuse(|| format!("{var:?} belongs to another engine"));
-        } else if self.places.contains_key(&var.state_ptr().addr().get()) {
+        } else if self.places.contains_key(&address) && !var.state().is_inside() {
             self.misuse(|| format!("{var:?} is kept inside after a task has used it: keep it inside first"));
-        } else if var.state().keep_inside() {
-            self.inside.push(InsideVar(var.pin()));
-            self.own.insert(var.state_ptr().addr().get());
+        } else if let Some(kept) = self.gate.inside(address).or_else(|| self.gate.keep_inside(var)) {
+            self.inside.push(kept);
         } else if var.state().is_inside() {
             self.misuse(|| format!("{var:?} is inside a schedule already"));
         } else {
@@ -182,10 +183,13 @@ impl Recorder {
             let address = var.state_ptr().addr().get();
             let place = *self.places.entry(address).or_insert(self.vars.len());
             if place == self.vars.len() {
-                if var.state().is_inside() && !self.own.contains(&address) {
-                    return self.misuse(|| {
-                        format!("{} names var {}, which is inside another schedule", told(), var.state().id())
-                    });
+                if var.state().is_inside() {
+                    let Some(kept) = self.gate.inside(address) else {
+                        return self.misuse(|| {
+                            format!("{} names var {}, which is inside another schedule", told(), var.state().id())
+                        });
+                    };
+                    self.inside.push(kept);
                 }
                 self.vars.push(Uses::new(var));
             }
@@ -274,6 +278,7 @@ impl Recorder {
             accesses,
             outside: self.vars.into_iter().map(|uses| uses.var).collect(),
             inside: self.inside,
+            gate: self.gate,
         };
         Ok(Schedule(Plan::new(self.engine.core(), parts)))
     }
@@ -368,10 +373,16 @@ impl Schedule {
     /// would have written.
     #[track_caller]
     pub fn submit(&self) {
-        self.0.submit(Location::caller());
+        self.0.submit(0, Location::caller());
     }
 
-    /// Waits until all runs submitted so far have ended.
+    /// The same, and tells the tasks of this run a number: [`TaskCtx::argument`](crate::TaskCtx::argument).
+    #[track_caller]
+    pub fn submit_with(&self, argument: u64) {
+        self.0.submit(argument, Location::caller());
+    }
+
+    /// Waits until all runs submitted so far have ended, those of other schedules behind its [`Gate`] included.
     ///
     /// # Errors
     /// The first failure of a task of the last run; else as [`Var::wait`].

@@ -360,7 +360,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
     match task.call() {
         Call::Sync(f) => {
             // SAFETY: the closure was just taken, and is of this type.
-            let body = || unsafe { f(body, &TaskCtx::new(task)) };
+            let body = || unsafe { f(body, &TaskCtx::new(task, 0)) };
             match as_running(task, || catch_unwind(AssertUnwindSafe(body))) {
                 Ok(Ok(())) => finish(task, Ok(()), scratch),
                 Ok(Err(e)) => fail(task, Cause::of_body(e), scratch),
@@ -374,7 +374,7 @@ fn call(task: TaskRef, body: NonNull<u8>, scratch: &mut Scratch) {
             ending::begin(task, 2);
             let token = Completion::new(task, core);
             // SAFETY: as above.
-            let body = || unsafe { f(body, &TaskCtx::new(task), token) };
+            let body = || unsafe { f(body, &TaskCtx::new(task, 0), token) };
             // A panic drops the token, unless the body has passed it on: then its holder still completes the task.
             as_running(task, || contained(body));
             if task.grant_one() {

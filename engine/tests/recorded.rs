@@ -273,3 +273,104 @@ fn cycles_of_waits_through_schedules_are_reported_and_only_those() {
         assert!(text.contains("waits") && text.contains("writes"), "{text}");
     });
 }
+
+#[test]
+fn schedules_behind_one_gate_take_turns_and_have_vars_in_common() {
+    deadline(60, || {
+        for engine in engines() {
+            let (x, gradient) = (engine.data(1_u64), engine.data(0_u64));
+            let gate = engine.gate();
+            let mut forward = gate.recorder("forward");
+            let (saved, scratch) = (forward.data(0_u64), engine.data(0_u64));
+            engine.task("square").read(&x).overwrite(&saved).record(&mut forward, |x, s| *s = Some(x * x));
+            let forward = forward.finish().unwrap();
+            let mut backward = gate.recorder("backward");
+            backward.keep_inside(scratch.var());
+            engine.task("double").read(&saved).overwrite(&scratch).record(&mut backward, |s, to| *to = Some(2 * s));
+            engine.task("add").read(&scratch).write(&gradient).record(&mut backward, |s, g| *g += s);
+            let backward = backward.finish().unwrap();
+            let mut wanted = 0;
+            for i in 0..100 {
+                engine.task("set").write(&x).run(move |x| *x = i);
+                forward.submit();
+                if i % 3 == 0 {
+                    forward.submit();
+                }
+                backward.submit();
+                wanted += 2 * i * i;
+            }
+            assert_eq!(gradient.wait().unwrap(), wanted);
+            // What one keeps inside stays so for the other.
+            drop(forward);
+            assert!(matches!(saved.var().wait(), Err(Error::InsideVar(_))));
+            backward.submit();
+            assert_eq!(gradient.wait().unwrap(), wanted + 2 * 99 * 99);
+            backward.wait().unwrap();
+            drop(backward);
+            saved.wait().unwrap();
+        }
+    });
+}
+
+#[test]
+fn poison_goes_from_schedule_to_schedule_behind_a_gate() {
+    deadline(60, || {
+        for engine in engines() {
+            let (out, other) = (engine.var(), engine.var());
+            let gate = engine.gate();
+            let mut forward = gate.recorder("forward");
+            let (saved, beside) = (forward.var(), forward.var());
+            engine
+                .raw("load")
+                .overwrite(&saved)
+                .record(&mut forward, |ctx| if ctx.argument() == 1 { Err("no such file") } else { Ok(()) });
+            engine.raw("beside").overwrite(&beside).record(&mut forward, |_| ());
+            let forward = forward.finish().unwrap();
+            let mut backward = gate.recorder("backward");
+            engine.raw("back").read(&saved).overwrite(&out).record(&mut backward, |_| ());
+            engine.raw("beside back").read(&beside).overwrite(&other).record(&mut backward, |_| ());
+            let backward = backward.finish().unwrap();
+            for step in 0..4 {
+                forward.submit_with(step);
+                backward.submit();
+                other.wait().unwrap();
+                match (step, out.wait()) {
+                    (1, Err(e)) => assert_eq!(e.failure().unwrap().task().name.as_str(), "load"),
+                    (step, result) => result.unwrap_or_else(|e| panic!("step {step}: {e}")),
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn tasks_are_told_what_their_run_was_submitted_with() {
+    deadline(60, || {
+        for engine in engines() {
+            let log = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let out = engine.var();
+            let mut recorder = engine.recorder("step");
+            let into = log.clone();
+            engine.raw("now").write(&out).record(&mut recorder, move |ctx| into.lock().unwrap().push(ctx.argument()));
+            let into = log.clone();
+            engine.raw("later").write(&out).record_async(&mut recorder, move |ctx, token| {
+                token.complete(Ok(()));
+                into.lock().unwrap().push(100 + ctx.argument());
+            });
+            engine.raw("end").write(&out).record(&mut recorder, |_| ());
+            let step = recorder.finish().unwrap();
+            (1..50).for_each(|i| step.submit_with(i));
+            step.submit();
+            step.wait().unwrap();
+            engine.wait_all().unwrap();
+            let mut seen = std::mem::take(&mut *log.lock().unwrap());
+            seen.sort_unstable();
+            let wanted: Vec<u64> = (0..50).chain(100..150).collect();
+            assert_eq!(seen, wanted);
+            let into = log.clone();
+            engine.raw("pushed").write(&out).run(move |ctx| into.lock().unwrap().push(ctx.argument()));
+            out.wait().unwrap();
+            assert_eq!(*log.lock().unwrap(), [0]);
+        }
+    });
+}

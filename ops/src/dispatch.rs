@@ -4,14 +4,14 @@
 use crate::async_run::AsyncRun;
 use crate::device::DeviceKind;
 use crate::infer::{DTypes, Shapes};
-use crate::kernel::{Kernel, KernelCall, KernelCtx};
+use crate::kernel::{Kernel, KernelCall, KernelCtx, RawView};
 use crate::operator::Operator;
 use crate::registry::Registry;
 use crate::rng::name_hash;
 use crate::schema::{Attrs, Params};
 use crate::{Error, PartialShape, Philox, Result, Tensor, TensorDesc};
 use std::sync::Arc;
-use varflow_engine::{Engine, LaneHandle, Mode, TaskCtx, Var};
+use varflow_engine::{Completion, Engine, LaneHandle, Mode, RawTask, Recorder, TaskCtx, Var};
 
 /// One use of an operator, bound to tensors: pushed as an engine task as often as wanted.
 #[derive(Clone)]
@@ -21,11 +21,18 @@ struct Bound {
     name: Arc<str>,
     node: u64,
     kernel: Box<dyn Kernel>,
-    inputs: Vec<Tensor>,
     mutated: Vec<usize>,
-    outputs: Vec<Option<Tensor>>,
-    workspace: Option<Tensor>,
+    tensors: BoundTensors,
+    /// Those of `tensors`, which keeps what they show.
+    views: Views,
     accesses: Vec<(Var, Mode)>,
+}
+
+/// What kernels are handed of [`BoundTensors`].
+struct Views {
+    inputs: Box<[RawView]>,
+    outputs: Box<[Option<RawView>]>,
+    workspace: Option<RawView>,
 }
 
 /// What changes from run to run.
@@ -53,51 +60,69 @@ impl BoundOp {
         tensors: BoundTensors,
         clobbers: &[Var],
     ) -> Result<BoundOp> {
-        let BoundTensors { inputs, outputs, workspace } = tensors;
+        let BoundTensors { inputs, outputs, workspace } = &tensors;
         let mutated = op.mutates(params);
-        check_overlaps(op, params, &inputs, &mutated, &outputs, workspace.as_ref())
+        check_overlaps(op, params, inputs, &mutated, outputs, workspace.as_ref())
             .map_err(|e| e.at(format!("{} \"{name}\"", op.name())))?;
         let mut accesses = Vec::new();
         for (i, t) in inputs.iter().enumerate() {
             accesses.push((t.var().clone(), if mutated.contains(&i) { Mode::Write } else { Mode::Read }));
         }
-        let outs = outputs.iter().flatten().chain(&workspace).map(Tensor::var);
+        let outs = outputs.iter().flatten().chain(workspace).map(Tensor::var);
         accesses.extend(outs.chain(clobbers).map(|v| (v.clone(), Mode::Overwrite)));
-        let bound =
-            Bound { node: name_hash(name), name: name.into(), kernel, inputs, mutated, outputs, workspace, accesses };
+        let views = Views {
+            inputs: inputs.iter().map(Tensor::view).collect(),
+            outputs: outputs.iter().map(|t| t.as_ref().map(Tensor::view)).collect(),
+            workspace: workspace.as_ref().map(Tensor::view),
+        };
+        let bound = Bound { node: name_hash(name), name: name.into(), kernel, mutated, tensors, views, accesses };
         Ok(BoundOp(Arc::new(bound)))
     }
 
     /// Pushes the task.
     pub fn push(&self, engine: &Engine, lane: Option<&LaneHandle>, run: Run) {
-        let bound = self.0.clone();
-        let mut task = engine.raw(bound.name.clone()).priority(run.priority);
-        if let Some(lane) = lane {
-            task = task.lane(lane);
-        }
-        for (var, mode) in &self.0.accesses {
-            task = task.access(var, *mode);
-        }
-        if self.0.kernel.is_async() {
+        let (task, bound) = (self.task(engine, lane).priority(run.priority), self.0.clone());
+        let Run { seed, step, .. } = run;
+        if bound.kernel.is_async() {
             task.run_async(move |_, done| {
-                // SAFETY: as below, until `done` is used; the run keeps `bound`.
-                let ctx = unsafe { bound.ctx(None, run) };
-                bound.kernel.start(AsyncRun::new(ctx, bound.clone(), done));
+                // SAFETY: the task names the accesses.
+                unsafe { bound.start(done, seed, step) }
             });
         } else {
             task.run(move |task| {
-                // SAFETY: the task names the vars of all tensors, inputs as read or, if mutated, written, the rest as
-                // overwritten; `bound` lives until it returns.
-                let mut ctx = unsafe { bound.ctx(Some(task), run) };
-                bound.kernel.run(&mut ctx)
+                // SAFETY: the task names the accesses.
+                unsafe { bound.run(task, seed, step) }
             });
         }
+    }
+
+    /// Records the task. The step of each run is what the schedule is [submitted with](varflow_engine::Schedule::submit_with).
+    pub fn record(&self, engine: &Engine, recorder: &mut Recorder, lane: Option<&LaneHandle>, seed: u64) {
+        let (task, bound) = (self.task(engine, lane), self.0.clone());
+        if bound.kernel.is_async() {
+            task.record_async(recorder, move |task, done| {
+                // SAFETY: the task names the accesses.
+                unsafe { bound.start(done, seed, task.argument()) }
+            });
+        } else {
+            task.record(recorder, move |task| {
+                // SAFETY: the task names the accesses.
+                unsafe { bound.run(task, seed, task.argument()) }
+            });
+        }
+    }
+
+    /// The task, with all its accesses named.
+    fn task<'a>(&'a self, engine: &'a Engine, lane: Option<&LaneHandle>) -> RawTask<'a> {
+        let task = engine.raw(self.0.name.clone());
+        let task = lane.into_iter().fold(task, RawTask::lane);
+        self.0.accesses.iter().fold(task, |task, (var, mode)| task.access(var, *mode))
     }
 
     /// The tensors of its outputs; `None` for those that nobody wants.
     #[must_use]
     pub fn outputs(&self) -> &[Option<Tensor>] {
-        &self.0.outputs
+        &self.0.tensors.outputs
     }
 
     /// The node's name.
@@ -108,18 +133,37 @@ impl BoundOp {
 }
 
 impl Bound {
+    /// Runs the kernel.
+    ///
+    /// # Safety
+    /// The task names its accesses.
+    unsafe fn run(&self, task: &TaskCtx<'_>, seed: u64, step: u64) -> Result<()> {
+        // SAFETY: the task names the vars of all tensors, inputs as read or, if mutated, written, the rest as overwritten.
+        let mut ctx = unsafe { self.ctx(Some(task), Philox::new(seed, self.node, step)) };
+        self.kernel.run(&mut ctx)
+    }
+
+    /// Starts an asynchronous kernel.
+    ///
+    /// # Safety
+    /// `done` is the token of a task that names its accesses.
+    unsafe fn start(self: &Arc<Self>, done: Completion, seed: u64, step: u64) {
+        // SAFETY: an `Arc` that the run below keeps.
+        let this: &'static Bound = unsafe { &*Arc::as_ptr(self) };
+        // SAFETY: as in `run`, until `done` is used.
+        let ctx = unsafe { this.ctx(None, Philox::new(seed, self.node, step)) };
+        self.kernel.start(AsyncRun::new(ctx, self.clone(), done));
+    }
+
     /// What the kernel is handed.
     ///
     /// # Safety
-    /// For `'a` the bound operator lives, and a task is running, or is not completed, that names its accesses.
-    unsafe fn ctx<'a>(&self, task: Option<&'a TaskCtx<'a>>, run: Run) -> KernelCtx<'a> {
-        let inputs = self.inputs.iter().map(Tensor::view).collect();
-        let outputs = self.outputs.iter().map(|t| t.as_ref().map(Tensor::view)).collect();
-        let workspace = self.workspace.as_ref().map(Tensor::view);
-        let rng = Philox::new(run.seed, self.node, run.step);
+    /// For `'a` a task is running, or is not completed, that names the accesses.
+    unsafe fn ctx<'a>(&'a self, task: Option<&'a TaskCtx<'a>>, rng: Philox) -> KernelCtx<'a> {
+        let Views { inputs, outputs, workspace } = &self.views;
         // SAFETY: the task holds all tensors by the contract, and `check_overlaps` has excluded all sharing but declared in-place
         // pairs; the tensors live as long as `self`.
-        unsafe { KernelCtx::new(task, inputs, &self.mutated, outputs, workspace, rng) }
+        unsafe { KernelCtx::new(task, inputs, &self.mutated, outputs, workspace.as_ref(), rng) }
     }
 }
 

@@ -144,12 +144,12 @@ pub enum Pair<'a, T> {
 /// with an output (see [`Operator::inplace`]) only through [`pair`](KernelCtx::pair).
 pub struct KernelCtx<'a> {
     task: Option<&'a TaskCtx<'a>>,
-    inputs: SmallVec<[RawView; 4]>,
-    mutated: SmallVec<[usize; 2]>,
-    outputs: SmallVec<[Option<RawView>; 4]>,
+    inputs: &'a [RawView],
+    mutated: &'a [usize],
+    outputs: &'a [Option<RawView>],
     /// Outputs and mutated inputs that were given out.
     taken: (Taken, Taken),
-    workspace: Option<RawView>,
+    workspace: Option<&'a RawView>,
     rng: Philox,
 }
 
@@ -159,42 +159,42 @@ impl<'a> KernelCtx<'a> {
     /// the workspace alone. All views lie in live storage. Outputs overlap neither each other nor the workspace.
     pub(crate) unsafe fn new(
         task: Option<&'a TaskCtx<'a>>,
-        inputs: SmallVec<[RawView; 4]>,
-        mutated: &[usize],
-        outputs: SmallVec<[Option<RawView>; 4]>,
-        workspace: Option<RawView>,
+        inputs: &'a [RawView],
+        mutated: &'a [usize],
+        outputs: &'a [Option<RawView>],
+        workspace: Option<&'a RawView>,
         rng: Philox,
     ) -> Self {
         let taken = (Taken::none_of(outputs.len()), Taken::none_of(inputs.len()));
-        KernelCtx { task, inputs, mutated: mutated.into(), outputs, taken, workspace, rng }
+        KernelCtx { task, inputs, mutated, outputs, taken, workspace, rng }
     }
 
     /// The same as at first, for as long as this one is not used.
     pub(crate) fn reborrow(&mut self) -> KernelCtx<'_> {
         KernelCtx {
             task: self.task,
-            inputs: self.inputs.clone(),
-            mutated: self.mutated.clone(),
-            outputs: self.outputs.clone(),
+            inputs: self.inputs,
+            mutated: self.mutated,
+            outputs: self.outputs,
             taken: (Taken::none_of(self.outputs.len()), Taken::none_of(self.inputs.len())),
-            workspace: self.workspace.clone(),
+            workspace: self.workspace,
             rng: self.rng,
         }
     }
 
     /// The views of all inputs, for foreign code, which is bound by the same rules: of inputs it writes the mutated only.
     pub(crate) fn input_views(&self) -> &[RawView] {
-        &self.inputs
+        self.inputs
     }
 
     /// The views of all outputs, likewise; `None` for those that nobody wants.
     pub(crate) fn output_views(&self) -> &[Option<RawView>] {
-        &self.outputs
+        self.outputs
     }
 
     /// The view of the workspace, likewise, unless it is taken.
     pub(crate) fn workspace_view(&self) -> Option<&RawView> {
-        self.workspace.as_ref()
+        self.workspace
     }
 
     /// Number of inputs, auxiliary states included.

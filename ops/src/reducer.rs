@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "names the accesses of a task and hands their views to a reduction")]
 
 use crate::async_run::AsyncRun;
+use crate::kernel::RawView;
 use crate::reduction::{Direction, Reduction};
 use crate::rng::name_hash;
 use crate::{Error, KernelCtx, Philox, Result, Tensor};
@@ -29,8 +30,10 @@ enum Order {
 /// One call, with all that it needs.
 struct Call {
     key: String,
-    inputs: Vec<Tensor>,
-    outputs: Vec<Tensor>,
+    /// Keeps what the views show.
+    _tensors: [Vec<Tensor>; 2],
+    inputs: Vec<RawView>,
+    outputs: Vec<Option<RawView>>,
 }
 
 impl Reducer {
@@ -86,12 +89,14 @@ impl Reducer {
             task = task.access(tensor.var(), Mode::Overwrite);
         }
         let reduction = self.reduction.clone();
-        let call = Call { key: key.to_string(), inputs: inputs.to_vec(), outputs: outputs.to_vec() };
+        let call = Call::new(key, inputs, outputs);
         if reduction.is_async(direction) {
             task.run_async(move |_, done| {
                 let call = Arc::new(call);
-                // SAFETY: as below, until `done` is used; the run keeps `call`.
-                let ctx = unsafe { call.ctx(None) };
+                // SAFETY: an `Arc` that the run below keeps.
+                let kept: &'static Call = unsafe { &*Arc::as_ptr(&call) };
+                // SAFETY: as below, until `done` is used.
+                let ctx = unsafe { kept.ctx(None) };
                 reduction.start(direction, &call.key, AsyncRun::new(ctx, call.clone(), done));
             });
         } else {
@@ -115,15 +120,22 @@ impl Reducer {
 }
 
 impl Call {
+    fn new(key: &str, inputs: &[Tensor], outputs: &[Tensor]) -> Call {
+        Call {
+            key: key.to_string(),
+            _tensors: [inputs.to_vec(), outputs.to_vec()],
+            inputs: inputs.iter().map(Tensor::view).collect(),
+            outputs: outputs.iter().map(|t| Some(t.view())).collect(),
+        }
+    }
+
     /// # Safety
-    /// For `'a` the call lives, and a task is running, or is not completed, that reads the inputs and overwrites the outputs, which
-    /// [`check`] has let through.
-    unsafe fn ctx<'a>(&self, task: Option<&'a TaskCtx<'a>>) -> KernelCtx<'a> {
-        let inputs = self.inputs.iter().map(Tensor::view).collect();
-        let outputs = self.outputs.iter().map(|t| Some(t.view())).collect();
+    /// For `'a` a task is running, or is not completed, that reads the inputs and overwrites the outputs, which [`check`] has let
+    /// through.
+    unsafe fn ctx<'a>(&'a self, task: Option<&'a TaskCtx<'a>>) -> KernelCtx<'a> {
         let rng = Philox::new(0, name_hash(&self.key), 0);
         // SAFETY: by the contract.
-        unsafe { KernelCtx::new(task, inputs, &[], outputs, None, rng) }
+        unsafe { KernelCtx::new(task, &self.inputs, &[], &self.outputs, None, rng) }
     }
 }
 

@@ -4,8 +4,9 @@
 use crate::kernel::{KernelCtx, RawView};
 use crate::storage::Storage;
 use crate::{DType, Element, Error, Result, Shape};
+use smallvec::SmallVec;
 use std::sync::Arc;
-use varflow_engine::{Engine, Mode, Var};
+use varflow_engine::{Engine, Mode, Recorder, Var};
 
 /// What a tensor looks like from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -217,6 +218,21 @@ impl Tensor {
         });
     }
 
+    /// Records a task that does the same each time.
+    pub fn record_read(
+        &self,
+        recorder: &mut Recorder,
+        name: impl Into<varflow_engine::Name>,
+        order: &Var,
+        body: impl Fn(&TensorDesc, &[u8]) + Send + Sync + 'static,
+    ) {
+        let from = self.clone();
+        self.engine.raw(name).read(&self.var).overwrite(order).record(recorder, move |_| {
+            // SAFETY: as above.
+            body(&from.desc, unsafe { from.view().as_slice::<u8>() });
+        });
+    }
+
     /// Pushes a task that replaces the elements by these.
     ///
     /// # Errors
@@ -270,10 +286,10 @@ impl Tensor {
         let inputs: Vec<Tensor> = inputs.iter().map(|t| (*t).clone()).collect();
         let outputs: Vec<Tensor> = outputs.iter().map(|t| (*t).clone()).collect();
         task.run(move |task| {
-            let ins = inputs.iter().map(Tensor::view).collect();
-            let outs = outputs.iter().map(|t| Some(t.view())).collect();
+            let ins: SmallVec<[RawView; 4]> = inputs.iter().map(Tensor::view).collect();
+            let outs: SmallVec<[Option<RawView>; 4]> = outputs.iter().map(|t| Some(t.view())).collect();
             // SAFETY: the task reads the inputs and has the outputs alone.
-            let mut ctx = unsafe { KernelCtx::new(Some(task), ins, &[], outs, None, crate::Philox::new(0, 0, 0)) };
+            let mut ctx = unsafe { KernelCtx::new(Some(task), &ins, &[], &outs, None, crate::Philox::new(0, 0, 0)) };
             body(&mut ctx)
         });
     }

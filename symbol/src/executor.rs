@@ -1,4 +1,4 @@
-//! Executors: a network bound to tensors, run by pushing engine tasks.
+//! Executors: a network bound to tensors, run by submitting schedules that are recorded when it is bound.
 
 mod arena;
 mod bind;
@@ -6,6 +6,7 @@ mod fit;
 mod monitor;
 mod network;
 mod options;
+mod passes;
 mod planned;
 mod report;
 
@@ -16,19 +17,21 @@ pub use report::PlanReport;
 
 use crate::plan::Plan;
 use crate::{Graph, Symbol};
-use arena::Arena;
-use std::sync::Arc;
-use varflow_engine::{Engine, LaneHandle, Var};
-use varflow_ops::{BoundOp, Error, Result, Run, Runtime, Shape, Tensor};
+use arena::{Arena, TenantId};
+use passes::{Passes, Tasks};
+use varflow_engine::{Engine, Schedule};
+use varflow_ops::{Error, Result, Runtime, Shape, Tensor};
 
 /// A tensor and its name.
 pub type Named = (String, Tensor);
 
-/// A network bound to tensors: memory planned, kernels made, tasks prepared. A step pushes the tasks and waits for
-/// nothing; what is asked of the tensors afterwards waits for them.
+/// A network bound to tensors: memory planned, kernels made, and each kind of pass a recorded
+/// [schedule](varflow_engine::Schedule). A pass submits its schedule and waits for nothing; what is asked of the tensors
+/// afterwards waits for them.
 ///
 /// Arguments, auxiliary states, gradients and outputs have memory of their own and may be read or written between steps
-/// like any tensor. Everything else shares an arena (see [`Plan`]).
+/// like any tensor: each is free as soon as the pass itself has used it for the last time, so that a gradient can be taken while
+/// the backward pass runs on. Everything else shares an arena (see [`Plan`]), and in that one pass follows the other.
 ///
 /// A failed kernel poisons what depends on it. Once the cause is mended (the data overwritten, say) the next step heals all
 /// that it computes anew; what is updated rather than replaced (auxiliary states, gradients of [`GradReq::Add`])
@@ -36,20 +39,13 @@ pub type Named = (String, Tensor);
 pub struct Executor {
     engine: Engine,
     arena: Arena,
-    /// The vars of what lies in the arena.
-    arena_vars: Arc<[Var]>,
-    monitor: Option<Monitor>,
-    /// Keeps the monitor's tasks in order.
-    monitor_order: Var,
-    seed: u64,
+    /// Who it is among those that use the arena.
+    tenant: TenantId,
     for_training: bool,
     /// Whether the last pass was a forward pass for training, whose results a backward pass reads and destroys.
     can_go_back: bool,
-    /// Forward tasks for training; empty if not bound for it.
-    train: Vec<Task>,
-    /// Forward tasks for inference.
-    score: Vec<Task>,
-    backward: Vec<Task>,
+    tasks: Tasks,
+    passes: Passes,
     args: Vec<Named>,
     auxes: Vec<Named>,
     outputs: Vec<Named>,
@@ -59,14 +55,6 @@ pub struct Executor {
     plan: Plan,
     /// With gradients, when bound for training.
     graph: Graph,
-}
-
-/// A node's task.
-struct Task {
-    node: usize,
-    /// `None`: the default lane.
-    lane: Option<LaneHandle>,
-    op: BoundOp,
 }
 
 impl Executor {
@@ -105,8 +93,9 @@ impl Executor {
             return Err(Error::Contract(text.to_string()));
         }
         let mut tenant = self.arena.lock();
-        tenant.enter(&self.engine, &self.arena_vars);
-        self.push(if is_train { &self.train } else { &self.score }, step);
+        tenant.enter(&self.tenant);
+        let pass: &Schedule = if is_train { &self.passes.train } else { &self.passes.score };
+        pass.submit_with(step);
         drop(tenant);
         self.can_go_back = is_train;
         Ok(())
@@ -125,11 +114,11 @@ impl Executor {
         }
         self.can_go_back = false;
         let tenant = self.arena.lock();
-        if !tenant.is(&self.arena_vars) {
+        if !tenant.is(&self.tenant) {
             let text = "backward comes too late: another executor has run since, in the memory that both share";
             return Err(Error::Contract(text.to_string()));
         }
-        self.push(&self.backward, step);
+        self.passes.backward.submit_with(step);
         Ok(())
     }
 
@@ -142,27 +131,16 @@ impl Executor {
         self.backward(step)
     }
 
-    fn push(&self, tasks: &[Task], step: u64) {
-        let run = Run { seed: self.seed, step, priority: 0 };
-        for task in tasks {
-            task.op.push(&self.engine, task.lane.as_ref(), run);
-            let Some(monitor) = &self.monitor else { continue };
-            let names = self.graph.nodes[task.node].output_names();
-            for (name, tensor) in names.into_iter().zip(task.op.outputs()) {
-                let Some(tensor) = tensor else { continue };
-                if monitor.wants(&name) {
-                    monitor.push(&name.into(), tensor, &self.monitor_order);
-                }
-            }
-        }
-    }
-
-    /// Shows results inside the network to `monitor` from the next pass on, or with `None` no more. The memory plan stays the
-    /// same; a pass costs a copy of each result shown, and results that nobody reads (see [`Plan`]) are not shown. Nor are those that
-    /// [passes](BindOptions::passes) have made part of another node, or of none: bind with [`Passes::none`](crate::Passes::none)
-    /// to see all.
-    pub fn set_monitor(&mut self, monitor: Option<Monitor>) {
-        self.monitor = monitor;
+    /// Shows results inside the network to `monitor` from the next pass on, or with `None` no more. The passes are recorded
+    /// anew, so the monitor is asked here what it wants to see. The memory plan stays the same; a pass costs a copy of each
+    /// result shown, and results that nobody reads (see [`Plan`]) are not shown. Nor are those that [passes](BindOptions::passes)
+    /// have made part of another node, or of none: bind with [`Passes::none`](crate::Passes::none) to see all.
+    ///
+    /// # Errors
+    /// When the passes become too large to be recorded: the monitor stays what it was.
+    pub fn set_monitor(&mut self, monitor: Option<&Monitor>) -> Result<()> {
+        self.passes = self.tasks.record(&self.engine, &self.arena, &self.graph, monitor)?;
+        Ok(())
     }
 
     /// What another executor is to share with this one, by [`BindOptions::sharing`].

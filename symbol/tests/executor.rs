@@ -217,9 +217,10 @@ fn monitors_see_results() {
             let see = move |name: &str, array: &HostArray| {
                 into.lock().unwrap().push((name.to_string(), array.to_vec::<f32>().unwrap()));
             };
-            executor.set_monitor(Some(Monitor::new(|name| name.starts_with("node") && !name.contains("grad"), see)));
+            let monitor = Monitor::new(|name| name.starts_with("node") && !name.contains("grad"), see);
+            executor.set_monitor(Some(&monitor)).unwrap();
             executor.forward(true, 3).unwrap();
-            executor.set_monitor(None);
+            executor.set_monitor(None).unwrap();
             executor.forward(true, 4).unwrap();
             engine.wait_all().unwrap();
             let wanted = evaluate(&graph, &mut values.clone(), true, (SEED, 3));
@@ -314,6 +315,42 @@ fn a_step_waits_for_nothing() {
         (0..10).for_each(|step| executor.forward_backward(step).unwrap());
         receive.recv().unwrap().complete(Ok(()));
         executor.grads().iter().for_each(|(_, t)| t.wait().unwrap());
+    });
+}
+
+/// weight1 · (weight0 · data0): the gradient of weight0 comes last, on a lane that is kept busy.
+#[test]
+fn a_gradient_is_free_before_the_backward_pass_ends() {
+    within_a_minute(|| {
+        let engine = Engine::builder().cpu_workers(2).build().unwrap();
+        let mut graph = program(&[], &[0]);
+        let first = graph.nodes.iter().position(|n| n.name == "use2").unwrap();
+        graph.nodes[first].attrs.insert("__ctx_group__".to_string(), "late".to_string());
+        let inputs = vec![Entry { node: first, output: 0 }, Entry { node: 3, output: 0 }];
+        let op = Some(registry().operator("mul").unwrap().clone());
+        graph.nodes.push(varflow_symbol::Node { op, name: "top".to_string(), inputs, ..graph.nodes[0].clone() });
+        let other = graph.nodes.iter().position(|n| n.name == "use3").unwrap();
+        graph.outputs = [graph.nodes.len() - 1, other].map(|node| Entry { node, output: 0 }).to_vec();
+        let lane = |name| engine.add_lane(Pool::start(name, 1).unwrap()).unwrap();
+        let (late, copy) = (lane("late"), lane("copy"));
+        let groups = BTreeMap::from([("late".to_string(), GroupLanes { compute: late.clone(), copy })]);
+        let options = BindOptions { for_training: true, groups, ..BindOptions::default() };
+        let mut executor = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options).unwrap();
+        let values = first_values(&graph);
+        set_all(&executor, &values);
+        executor.forward(true, 0).unwrap();
+        executor.outputs().iter().for_each(|(_, t)| t.wait().unwrap());
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let busy = engine.var();
+        engine.raw("busy").write(&busy).lane(&late).run(move |_| gate.recv().unwrap());
+        executor.backward(0).unwrap();
+        let [(_, last), (_, first)] = executor.grads() else { panic!("{:?}", executor.grads()) };
+        let wanted: Vec<f32> =
+            (0..LEN).map(|i| values["data0"][i] * values["weight0"][i] + values["data1"][i]).collect();
+        assert_eq!(first.to_vec::<f32>().unwrap(), wanted);
+        go.send(()).unwrap(); // only now can the other one be computed
+        let wanted: Vec<f32> = (0..LEN).map(|i| values["data0"][i] * values["weight1"][i]).collect();
+        assert_eq!(last.to_vec::<f32>().unwrap(), wanted);
     });
 }
 

@@ -3,8 +3,10 @@
 use crate::access::Mode;
 use crate::cancel::{CancelToken, Cancelled};
 use crate::error::BoxError;
+use crate::gate::Gate;
 use crate::name::Name;
 use crate::node::Header;
+use crate::sync::Arc;
 use crate::task::{Completion, TaskCtx};
 use crate::var::{VarPin, VarState};
 use std::ops::Range;
@@ -83,7 +85,7 @@ pub(crate) struct TaskSpec {
     pub(crate) accesses: Range<u32>,
 }
 
-/// A var that only one plan may touch, for as long as this lives.
+/// A var that only the plans behind one gate may touch, for as long as this lives.
 pub(crate) struct InsideVar(pub(crate) VarPin);
 
 impl Drop for InsideVar {
@@ -103,5 +105,6 @@ pub(crate) struct PlanParts {
     pub(crate) gate_firsts: Range<u32>,
     pub(crate) accesses: Vec<(NonNull<VarState>, Mode)>,
     pub(crate) outside: Vec<VarPin>,
-    pub(crate) inside: Vec<InsideVar>,
+    pub(crate) inside: Vec<Arc<InsideVar>>,
+    pub(crate) gate: Gate,
 }

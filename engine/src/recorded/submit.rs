@@ -34,8 +34,8 @@ impl Plan {
         self.core.bounds().map_or(0, |bounds| bounds.sum(sizes))
     }
 
-    /// Pushes one run.
-    pub(crate) fn submit(self: &Arc<Self>, site: &'static Location<'static>) {
+    /// Pushes one run, whose tasks are told the argument.
+    pub(crate) fn submit(self: &Arc<Self>, argument: u64, site: &'static Location<'static>) {
         if self.tasks.is_empty() {
             return;
         }
@@ -48,7 +48,7 @@ impl Plan {
             let all = self.outside.iter().map(VarPin::state_ptr).zip(&self.ports);
             let mut accesses: Vec<_> = all
                 .map(|(_, port)| (port.var, if port.exclusive { Mode::Write } else { Mode::Read }))
-                .chain([(self.gate.state_ptr(), Mode::Write)])
+                .chain([(self.gate().state_ptr(), Mode::Write)])
                 .collect();
             // SAFETY: the plan keeps its gate and pins its outside vars.
             accesses.sort_unstable_by_key(|(var, _)| unsafe { var.as_ref() }.id());
@@ -60,8 +60,9 @@ impl Plan {
         // SAFETY: this thread has the run alone, until it lets the gate go below.
         let run = unsafe { &mut *at.as_ptr() };
         run.plan = Some(self.clone());
+        run.argument = argument;
         run.room = Room::of_entered(&self.core, bytes);
-        let gate = [(self.gate.state_ptr(), Mode::Overwrite)];
+        let gate = [(self.gate().state_ptr(), Mode::Overwrite)];
         let gate = TaskRef::new(&self.core, header(), &gate, Hold { run: at, port: None });
         run.gate = Some(gate);
         run.first_number = self.core.observer.is_on().then(|| self.tell_pushed()).flatten();

@@ -131,13 +131,14 @@ impl Drop for Completion {
 /// What a task body can ask of the engine that runs it.
 pub struct TaskCtx<'a> {
     task: TaskRef,
+    argument: u64,
     _running: std::marker::PhantomData<&'a ()>,
 }
 
 impl TaskCtx<'_> {
     /// The context of a task that this thread is about to run.
-    pub(crate) fn new(task: TaskRef) -> Self {
-        TaskCtx { task, _running: std::marker::PhantomData }
+    pub(crate) fn new(task: TaskRef, argument: u64) -> Self {
+        TaskCtx { task, argument, _running: std::marker::PhantomData }
     }
 
     fn core(&self) -> &Core {
@@ -149,6 +150,12 @@ impl TaskCtx<'_> {
     #[must_use]
     pub fn name(&self) -> &Name {
         self.task.name()
+    }
+
+    /// What this run of the task's schedule was [submitted with](crate::Schedule::submit_with); 0 for all other tasks.
+    #[must_use]
+    pub fn argument(&self) -> u64 {
+        self.argument
     }
 
     /// Calls `body(i)` for every `i < n`, on this thread and on idle workers of the task's own lane, and returns when all

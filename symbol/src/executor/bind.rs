@@ -1,17 +1,16 @@
-//! Binding: tensors for everything, kernels for every node, and both together as tasks to be pushed.
+//! Binding: tensors for everything, kernels for every node, and both together as tasks to be recorded.
 
-use super::Task;
-use super::arena::Arena;
+use super::arena::{Arena, TenantId};
 use super::fit::{Fitted, fit};
 use super::network::{Network, describe};
 use super::options::BindOptions;
+use super::passes::{Task, Tasks};
 use super::planned::Planned;
 use super::{Executor, Named};
 use crate::placement::{COPY, group_of};
 use crate::plan::{EntryMap, Occupant, Place, Plan, View};
 use crate::{Graph, Node};
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
     BoundOp, BoundTensors, DType, Entry, Error, Kernel, Result, Runtime, Shape, Storage, Tensor, TensorDesc,
@@ -28,7 +27,7 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     let Planned { net, mut train, score, workspace_bytes, plan } = planned;
     let arena = match &options.sharing {
         Some(sharing) if sharing.arena.storage.len_bytes() >= plan.planned_bytes => sharing.arena.clone(),
-        _ => Arena::new(Storage::zeroed(plan.planned_bytes)?),
+        _ => Arena::new(&rt.engine, Storage::zeroed(plan.planned_bytes)?),
     };
     let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, &fed, &arena, options)?;
 
@@ -49,18 +48,21 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     let backward = tasks(backward)?;
     let forward = tasks(train.pop().unwrap_or_default())?;
     let (train, score) = if options.for_training { (forward, tasks(score)?) } else { (Vec::new(), forward) };
+    let monitor_order = rt.engine.var();
+    let in_arena = tensors.arena_vars(&plan);
+    let tenant = TenantId::new(!in_arena.is_empty());
+    let inside = in_arena.into_iter().chain([monitor_order.clone()]).collect();
+    let views = tensors.views(&net.graph, &plan);
+    let tasks = Tasks { train, score, backward, views, seed: options.seed, inside, monitor_order };
+    let passes = tasks.record(&rt.engine, &arena, &net.graph, None)?;
     Ok(Executor {
         engine: rt.engine.clone(),
         arena,
-        arena_vars: tensors.arena_vars(&plan),
-        monitor: None,
-        monitor_order: rt.engine.var(),
-        seed: options.seed,
+        tenant,
         for_training: options.for_training,
         can_go_back: false,
-        train,
-        score,
-        backward,
+        tasks,
+        passes,
         args: tensors.named(&net, &net.arguments)?,
         auxes: tensors.named(&net, &net.auxiliaries)?,
         outputs: tensors.outputs(&net)?,
@@ -169,8 +171,20 @@ impl Tensors {
         BoundOp::new(&**op, &node.params, &node.name, kernel, tensors, &clobbers)
     }
 
+    /// The views of the results of each node.
+    fn views(&self, graph: &Graph, plan: &Plan) -> HashMap<usize, Vec<Named>> {
+        let mut views: HashMap<usize, Vec<Named>> = HashMap::new();
+        for (entry, place) in plan.places.iter() {
+            if let (Place::View(View { of, .. }), Some(tensor)) = (place, &self.entries[entry]) {
+                let name = graph.nodes[entry.node].output_name(entry.output);
+                views.entry(of.node).or_default().push((name, tensor.clone()));
+            }
+        }
+        views
+    }
+
     /// The vars of all that lies in the arena.
-    fn arena_vars(&self, plan: &Plan) -> Arc<[Var]> {
+    fn arena_vars(&self, plan: &Plan) -> Vec<Var> {
         let in_arena = plan.places.iter().filter(|(_, place)| matches!(place, Place::Arena(_)));
         let entries = in_arena.filter_map(|(entry, _)| self.entries[entry].as_ref());
         entries.chain(self.workspaces.iter().flatten()).map(|tensor| tensor.var().clone()).collect()

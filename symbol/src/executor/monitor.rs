@@ -2,7 +2,7 @@
 
 use crate::HostArray;
 use std::sync::Arc;
-use varflow_engine::Var;
+use varflow_engine::{Recorder, Var};
 use varflow_ops::Tensor;
 
 /// Is shown results inside a network: see [`Executor::set_monitor`](super::Executor::set_monitor).
@@ -31,10 +31,10 @@ impl Monitor {
         (self.wants)(name)
     }
 
-    /// Pushes a task that shows the values that the tensor has then; `order` keeps such tasks in order.
-    pub(super) fn push(&self, name: &Arc<str>, tensor: &Tensor, order: &Var) {
-        let (see, name) = (self.see.clone(), name.clone());
-        tensor.push_read("monitor", order, move |desc, bytes| {
+    /// Records a task that shows the values that the tensor has then; `order` keeps such tasks in order.
+    pub(super) fn record(&self, recorder: &mut Recorder, name: String, tensor: &Tensor, order: &Var) {
+        let see = self.see.clone();
+        tensor.record_read(recorder, "monitor", order, move |desc, bytes| {
             see(&name, &HostArray { desc: desc.clone(), bytes: bytes.to_vec() });
         });
     }

@@ -90,9 +90,6 @@ impl Operator for TestOp {
             _ => None,
         }
     }
-    fn is_deterministic(&self) -> bool {
-        self.name() != "noise"
-    }
     fn is_cheap(&self, _: &Params) -> bool {
         ["add", "mul", "neg"].contains(&self.name())
     }

@@ -1,0 +1,90 @@
+//! The passes of an executor, recorded: each a schedule behind the arena's gate.
+//!
+//! What lies in the arena has vars inside the schedules, so that its order costs nothing at run time. Forward and backward
+//! passes have them in common: the gate makes passes follow each other as wholes, and a backward pass finds the results, or
+//! the poison, that its forward pass left. All else (arguments, auxiliary states, gradients, outputs) is outside: a pass lets
+//! go of each when its own last task on it is done, so updates of parameters run beside the rest of a backward pass.
+
+use super::arena::Arena;
+use super::{Monitor, Named};
+use crate::Graph;
+use std::collections::HashMap;
+use varflow_engine::{Engine, LaneHandle, Recorder, Schedule, Var};
+use varflow_ops::{BoundOp, Result, Tensor};
+
+/// A node's task.
+pub(super) struct Task {
+    pub(super) node: usize,
+    /// `None`: the default lane.
+    pub(super) lane: Option<LaneHandle>,
+    pub(super) op: BoundOp,
+}
+
+/// The tasks of each pass, in execution order.
+pub(super) struct Tasks {
+    /// Forward for training; empty if not bound for it.
+    pub(super) train: Vec<Task>,
+    /// Forward for inference.
+    pub(super) score: Vec<Task>,
+    pub(super) backward: Vec<Task>,
+    /// The results that are views of those of each node, which no task computes.
+    pub(super) views: HashMap<usize, Vec<Named>>,
+    pub(super) seed: u64,
+    /// The vars of what lies in the arena, and the one that keeps a monitor's tasks in order.
+    pub(super) inside: Vec<Var>,
+    /// The latter.
+    pub(super) monitor_order: Var,
+}
+
+/// The schedules of each pass. They are submitted with the step that they are to be.
+pub(super) struct Passes {
+    pub(super) train: Schedule,
+    pub(super) score: Schedule,
+    pub(super) backward: Schedule,
+}
+
+impl Tasks {
+    /// Records all passes, with tasks that show `monitor` what it wants to see.
+    pub(super) fn record(
+        &self,
+        engine: &Engine,
+        arena: &Arena,
+        graph: &Graph,
+        monitor: Option<&Monitor>,
+    ) -> Result<Passes> {
+        let record = |name: &'static str, tasks: &[Task]| -> Result<Schedule> {
+            let mut recorder = arena.gate.recorder(name);
+            self.inside.iter().for_each(|var| recorder.keep_inside(var));
+            if name != "backward" {
+                let variables = (0..graph.nodes.len()).filter(|i| graph.nodes[*i].op.is_none());
+                variables.for_each(|i| self.show_views(&mut recorder, monitor, i));
+            }
+            for task in tasks {
+                task.op.record(engine, &mut recorder, task.lane.as_ref(), self.seed);
+                let names = graph.nodes[task.node].output_names().into_iter();
+                let outputs = names.zip(task.op.outputs()).filter_map(|(name, t)| Some((name, t.as_ref()?)));
+                outputs.for_each(|(name, tensor)| self.show(&mut recorder, monitor, &name, tensor));
+                self.show_views(&mut recorder, monitor, task.node);
+            }
+            Ok(recorder.finish()?)
+        };
+        Ok(Passes {
+            train: record("forward", &self.train)?,
+            score: record("score", &self.score)?,
+            backward: record("backward", &self.backward)?,
+        })
+    }
+
+    /// Records a task that shows `monitor` a result, if it wants to see it.
+    fn show(&self, recorder: &mut Recorder, monitor: Option<&Monitor>, name: &str, tensor: &Tensor) {
+        if let Some(monitor) = monitor.filter(|m| m.wants(name)) {
+            monitor.record(recorder, name.to_string(), tensor, &self.monitor_order);
+        }
+    }
+
+    fn show_views(&self, recorder: &mut Recorder, monitor: Option<&Monitor>, of: usize) {
+        for (name, view) in self.views.get(&of).into_iter().flatten() {
+            self.show(recorder, monitor, name, view);
+        }
+    }
+}
