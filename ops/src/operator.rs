@@ -4,7 +4,7 @@ use crate::infer::{DTypes, Shapes};
 use crate::kernel::KernelCall;
 use crate::recompute::Recompute;
 use crate::schema::{Attrs, Params, Schema};
-use crate::{Error, Result};
+use crate::{Error, Result, TensorDesc};
 use std::fmt::Debug;
 
 /// An operator: a value that says what it means. How it is computed is said by the kernels that providers install for it.
@@ -76,6 +76,12 @@ pub trait Operator: Send + Sync {
     /// Pairs (input, output) that may share memory, best first. Kernels reach them through `KernelCtx::pair`.
     fn inplace(&self, _params: &Params) -> Vec<(usize, usize)> {
         Vec::new()
+    }
+
+    /// Where in the bytes of its first input its only output lies, if it is a part of that input, or all of it, under another
+    /// shape: then nothing need be computed. `None` where it is not, as by default.
+    fn view(&self, _params: &Params, _input: &TensorDesc, _output: &TensorDesc) -> Option<usize> {
+        None
     }
 
     /// Inputs that it changes. By default its auxiliary states.

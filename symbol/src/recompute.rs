@@ -25,7 +25,7 @@ mod shrink;
 pub(crate) use rewrite::Rewritten;
 
 use crate::Graph;
-use crate::plan::EntryMap;
+use crate::plan::{EntryMap, View};
 use facts::{Facts, NodeFacts};
 use recipes::Recipes;
 use rewrite::rewrite;
@@ -72,11 +72,12 @@ impl Recomputation {
     pub(crate) fn new(
         graph: &Graph,
         descs: &EntryMap<TensorDesc>,
+        views: &EntryMap<Option<View>>,
         phases: &[Vec<usize>],
         registry: &Registry,
     ) -> Result<Recomputation> {
         let plain = Script::new(phases);
-        let recipes = Recipes::new(graph, descs, &plain, registry)?;
+        let recipes = Recipes::new(graph, descs, views, &plain, registry)?;
         let facts = Facts::new(&recipes);
         Ok(Recomputation { script: plain.clone(), plain, recipes, facts, work: WORK })
     }

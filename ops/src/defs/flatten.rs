@@ -2,7 +2,7 @@
 
 use super::dims::product;
 use super::elementwise::NO_PARAMS;
-use crate::{Entry, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Entry, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 
 /// The elements of data, as a matrix.
 pub(super) struct Flatten;
@@ -45,6 +45,10 @@ impl Operator for Flatten {
 
     fn is_cheap(&self, _: &Params) -> bool {
         true
+    }
+
+    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
+        Some(0)
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

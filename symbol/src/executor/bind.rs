@@ -8,9 +8,8 @@ use super::options::BindOptions;
 use super::planned::Planned;
 use super::{Executor, Named};
 use crate::placement::{COPY, group_of};
-use crate::plan::{EntryMap, Occupant, Place, Plan};
+use crate::plan::{EntryMap, Occupant, Place, Plan, View};
 use crate::{Graph, Node};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
@@ -20,13 +19,13 @@ use varflow_ops::{
 pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], options: &BindOptions) -> Result<Executor> {
     let Fitted { planned, report } = fit(&rt.registry, graph, given, options)?;
     let Planned { net, mut train, score, workspace_bytes, plan } = planned;
-    let names: BTreeSet<&str> = options.groups.keys().map(String::as_str).collect();
     let arena = match &options.sharing {
         Some(sharing) if sharing.arena.storage.len_bytes() >= plan.planned_bytes => sharing.arena.clone(),
         _ => Arena::new(Storage::zeroed(plan.planned_bytes)?),
     };
     let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, given, &arena, options)?;
 
+    let names = options.group_names();
     let lane = |node: &Node| {
         let lanes = options.groups.get(group_of(node, &names)?)?;
         let is_copy = node.op.as_ref().is_some_and(|op| op.name() == COPY);
@@ -136,7 +135,14 @@ impl Tensors {
                     entries[entry] = Some(Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?);
                 }
                 Place::Arena(start) => entries[entry] = Some(in_arena(*start, desc.clone())?),
-                Place::Own | Place::Nowhere => {}
+                Place::Own | Place::Nowhere | Place::View(_) => {}
+            }
+        }
+        for (entry, place) in plan.places.iter() {
+            if let Place::View(View { of, offset }) = place {
+                let missing = || Error::Contract(format!("is a view of {of:?}, which has no memory"));
+                let of = entries[*of].as_ref().ok_or_else(|| missing().at(net.graph.nodes[entry.node].place()))?;
+                entries[entry] = Some(of.part(*offset, net.descs[entry].clone())?);
             }
         }
         let workspace = |(node, start): (usize, &Option<usize>)| {

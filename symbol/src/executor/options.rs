@@ -2,7 +2,7 @@
 
 use super::arena::Arena;
 use crate::{Passes, Recompute};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use varflow_engine::LaneHandle;
 use varflow_ops::{DType, Tensor};
@@ -79,4 +79,10 @@ pub struct BindOptions {
     pub arena_budget: Option<usize>,
     /// The seed of random operators.
     pub seed: u64,
+}
+
+impl BindOptions {
+    pub(super) fn group_names(&self) -> BTreeSet<&str> {
+        self.groups.keys().map(String::as_str).collect()
+    }
 }

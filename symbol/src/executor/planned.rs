@@ -4,7 +4,6 @@ use super::network::Network;
 use super::options::BindOptions;
 use super::report::PlanReport;
 use crate::check_plan;
-use crate::placement::group_of;
 use crate::plan::{Plan, PlanInput};
 use std::collections::BTreeSet;
 use varflow_ops::{DeviceKind, Entry, Kernel, KernelCall, Registry, Result, Shape, TensorDesc};
@@ -41,10 +40,8 @@ impl Planned {
             workspace_bytes[*node] = kernel.workspace_bytes().max(workspace_bytes[*node]);
         }
         let (graph, descs, phases) = (&net.graph, &net.descs, &net.phases);
-        let names: BTreeSet<&str> = options.groups.keys().map(String::as_str).collect();
-        let group = |node| group_of(node, &names).map_or(0, |g| 1 + names.iter().take_while(|n| **n < g).count());
-        let groups: Vec<usize> = graph.nodes.iter().map(group).collect();
-        let input = PlanInput { graph, descs, workspace_bytes: &workspace_bytes, groups: &groups, phases };
+        let (views, groups) = (&net.views, &net.groups);
+        let input = PlanInput { graph, descs, views, workspace_bytes: &workspace_bytes, groups, phases };
         let plan = Plan::new(&input)?;
         if cfg!(debug_assertions) && graph.nodes.len() <= MAX_CHECKED {
             check_plan(&input, &plan)?;
@@ -79,7 +76,7 @@ fn kernels_of(registry: &Registry, net: &Network, nodes: &[usize], is_train: boo
     let mut kernels = Vec::with_capacity(nodes.len());
     for &i in nodes {
         let node = &net.graph.nodes[i];
-        let Some(op) = &node.op else { continue };
+        let Some(op) = node.op.as_ref().filter(|_| net.views.node(i).iter().all(Option::is_none)) else { continue };
         let inputs: Vec<TensorDesc> = node.inputs.iter().map(|e| net.descs[*e].clone()).collect();
         let call = KernelCall {
             op: &**op,
