@@ -53,7 +53,7 @@ pub(crate) struct Extra {
 }
 
 /// How many steps all tries to lower the peak of a network may walk over.
-const WORK: usize = 200_000_000;
+const WORK: usize = 20_000_000;
 
 /// A network about to be planned, and what of it is to be recomputed.
 pub(crate) struct Recomputation {
