@@ -25,7 +25,7 @@ mod shrink;
 pub(crate) use rewrite::Rewritten;
 
 use crate::Graph;
-use crate::plan::EntryMap;
+use crate::plan::{EntryMap, View};
 use facts::{Facts, NodeFacts};
 use recipes::Recipes;
 use rewrite::rewrite;
@@ -53,7 +53,7 @@ pub(crate) struct Extra {
 }
 
 /// How many steps all tries to lower the peak of a network may walk over.
-const WORK: usize = 200_000_000;
+const WORK: usize = 20_000_000;
 
 /// A network about to be planned, and what of it is to be recomputed.
 pub(crate) struct Recomputation {
@@ -72,11 +72,12 @@ impl Recomputation {
     pub(crate) fn new(
         graph: &Graph,
         descs: &EntryMap<TensorDesc>,
+        views: &EntryMap<Option<View>>,
         phases: &[Vec<usize>],
         registry: &Registry,
     ) -> Result<Recomputation> {
         let plain = Script::new(phases);
-        let recipes = Recipes::new(graph, descs, &plain, registry)?;
+        let recipes = Recipes::new(graph, descs, views, &plain, registry)?;
         let facts = Facts::new(&recipes);
         Ok(Recomputation { script: plain.clone(), plain, recipes, facts, work: WORK })
     }

@@ -95,14 +95,14 @@ fn chain(n: usize) -> Graph {
 }
 
 #[test]
-fn a_chain_fits_into_the_root_of_its_size() {
+fn a_chain_fits_into_a_third_of_its_size() {
     let rt = Runtime::new(Engine::serial(), registry());
     let graph = chain(64);
     let plain = *bind(&rt, &graph, &options(true)).unwrap().plan();
     let budget = BindOptions { arena_budget: Some(plain.planned_bytes / 3), ..options(true) };
     let plan = *bind(&rt, &graph, &budget).unwrap().plan();
     assert!(plan.planned_bytes <= plain.planned_bytes / 3, "{plan:?}");
-    assert!(plan.extra_time_ratio > 0.0 && plan.extra_time_ratio <= 0.5, "{plan:?}");
+    assert!(plan.extra_time_ratio > 0.0, "{plan:?}");
     assert_eq!((plain.extra_time_ratio, plain.extra_flops_ratio), (0.0, 0.0));
 }
 

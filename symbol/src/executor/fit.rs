@@ -31,13 +31,13 @@ pub(super) fn fit(
     if options.memory_budget.is_none() && options.arena_budget.is_none() && !is_cheap {
         return fit.planned(net, Extra::default());
     }
-    let mut recomputation = Recomputation::new(&net.graph, &net.descs, &net.phases, registry)?;
+    let mut recomputation = Recomputation::new(&net.graph, &net.descs, &net.views, &net.phases, registry)?;
     if is_cheap {
         recomputation.make_cheap();
     }
     let (rewritten, extra) = recomputation.rewritten(0);
     let moved = rewritten.moved.clone();
-    let first = fit.planned(net.rewritten(rewritten)?, extra)?;
+    let first = fit.planned(net.rewritten(rewritten, options)?, extra)?;
     if fit.excess_bytes(&first.report) == 0 {
         return Ok(first);
     }
@@ -51,7 +51,7 @@ pub(super) fn fit(
             break;
         }
         let (rewritten, extra) = recomputation.rewritten(aim);
-        let fitted = fit.planned(net.rewritten(rewritten)?, extra)?;
+        let fitted = fit.planned(net.rewritten(rewritten, options)?, extra)?;
         match fit.excess_bytes(&fitted.report) {
             0 => return Ok(fitted),
             excess => aim = aim.saturating_sub(excess),
@@ -59,7 +59,7 @@ pub(super) fn fit(
     }
     let least = recomputation.shrink(0);
     let (rewritten, extra) = recomputation.rewritten(least);
-    let smallest = fit.planned(net.rewritten(rewritten)?, extra)?;
+    let smallest = fit.planned(net.rewritten(rewritten, options)?, extra)?;
     if fit.excess_bytes(&smallest.report) == 0 {
         return Ok(smallest);
     }

@@ -9,7 +9,8 @@ use varflow_ops::{Entry, TensorDesc};
 /// A result that lives in the arena, whoever computes it.
 pub(super) type Value = usize;
 
-/// A node of the network or of a recipe.
+/// A node of the network or of a recipe. A view computes nothing.
+#[derive(Default)]
 pub(super) struct NodeFacts {
     /// By input; `None` for what has memory of its own.
     pub(super) reads: Vec<Option<Value>>,
@@ -77,22 +78,26 @@ impl Facts {
 fn node_facts(recipes: &Recipes, number: &EntryMap<Option<Value>>, i: usize) -> NodeFacts {
     let node = &recipes.graph.nodes[i];
     let (inputs, outputs) = (&node.inputs, recipes.descs.node(i));
-    let descs: Vec<&TensorDesc> = inputs.iter().map(|e| &recipes.descs[*e]).collect();
-    let mutates: HashSet<usize> = node.mutates().into_iter().collect();
-    let pairs = node.op.as_ref().map_or(Vec::new(), |op| op.inplace(&node.params));
-    let fits = |(from, output): &(usize, usize)| {
-        let (Some(a), Some(b)) = (descs.get(*from), outputs.get(*output)) else { return false };
-        let is_read_once = inputs.iter().filter(|e| **e == inputs[*from]).count() == 1;
-        a.dtype == b.dtype && a.len_bytes() == b.len_bytes() && is_read_once && !mutates.contains(from)
+    let reads: Vec<Option<Value>> = inputs.iter().map(|e| number[*e]).collect();
+    let nothing = NodeFacts { reads, is_again: i >= recipes.num_nodes, ..NodeFacts::default() };
+    let is_view = recipes.view(Entry { node: i, output: 0 }).is_some();
+    let Some(op) = node.op.as_ref().filter(|_| !is_view) else {
+        return NodeFacts { writes: vec![None; outputs.len()], ..nothing };
     };
+    let mutates: HashSet<usize> = node.mutates().into_iter().collect();
+    let fits = |(from, output): &(usize, usize)| {
+        let (Some(input), Some(to)) = (inputs.get(*from), outputs.get(*output)) else { return false };
+        let whole = &recipes.descs[recipes.value[*input]];
+        let is_read_once = nothing.reads.iter().filter(|v| **v == number[*input]).count() == 1;
+        whole.dtype == to.dtype && whole.len_bytes() == to.len_bytes() && is_read_once && !mutates.contains(from)
+    };
+    let descs: Vec<&TensorDesc> = inputs.iter().map(|e| &recipes.descs[*e]).collect();
     let flops = flops(node, &descs, outputs);
     NodeFacts {
-        reads: inputs.iter().map(|e| number[*e]).collect(),
         writes: (0..outputs.len()).map(|output| number[Entry { node: i, output }]).collect(),
-        inplace: pairs.into_iter().filter(fits).collect(),
-        workspace_bytes: 0,
-        seconds: if node.op.is_some() { seconds(flops, &descs, outputs) } else { 0.0 },
-        flops: if node.op.is_some() { flops } else { 0.0 },
-        is_again: i >= recipes.num_nodes,
+        inplace: op.inplace(&node.params).into_iter().filter(fits).collect(),
+        seconds: seconds(flops, &descs, outputs),
+        flops,
+        ..nothing
     }
 }

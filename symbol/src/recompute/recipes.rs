@@ -4,7 +4,7 @@ use super::script::Script;
 use crate::Graph;
 use crate::gradient::Appender;
 use crate::placement::{GROUP, set_group};
-use crate::plan::EntryMap;
+use crate::plan::{EntryMap, View};
 use varflow_ops::{Entry, Error, Registry, Result, TensorDesc, infer_outputs};
 
 /// A graph with the nodes appended that compute results again.
@@ -17,10 +17,13 @@ pub(crate) struct Recipes {
     pub(super) num_nodes: usize,
     /// For each node of the network the nodes of its recipe. `None`: it cannot be computed again.
     pub(super) of: Vec<Option<Vec<usize>>>,
-    /// What value each entry is: for what a recipe computes the network's own entry, of which it has the bits.
+    /// What value each entry is: for what a recipe computes the network's own entry, of which it has the bits; for a view what
+    /// it is a view of.
     pub(super) value: EntryMap<Entry>,
     /// What has memory of its own, and so is always there: variables and the graph's outputs.
     pub(super) is_own: EntryMap<bool>,
+    /// Of the network's entries.
+    views: EntryMap<Option<View>>,
 }
 
 impl Recipes {
@@ -29,6 +32,7 @@ impl Recipes {
     pub(super) fn new(
         graph: &Graph,
         descs: &EntryMap<TensorDesc>,
+        views: &EntryMap<Option<View>>,
         script: &Script,
         registry: &Registry,
     ) -> Result<Recipes> {
@@ -46,7 +50,8 @@ impl Recipes {
         let mut same: Vec<(Entry, Entry)> = Vec::new();
         for &i in script.phases().next().into_iter().flatten() {
             let node = &graph.nodes[i];
-            let Some(op) = &node.op else { continue };
+            // A view is made anew when it is needed, of what is there then.
+            let Some(op) = node.op.as_ref().filter(|_| views.node(i).iter().all(Option::is_none)) else { continue };
             let outputs: Vec<Entry> = (0..node.num_outputs()).map(|output| Entry { node: i, output }).collect();
             let first = to.graph.nodes.len();
             let again = op.recompute(&mut varflow_ops::Recompute {
@@ -73,16 +78,17 @@ impl Recipes {
                 same.extend(again.into_iter().zip(outputs));
             }
         }
-        Recipes::of(to.graph, descs, num_nodes, of, &same)
+        Recipes::of(to.graph, descs, views, of, &same)
     }
 
     fn of(
         graph: Graph,
         descs: &EntryMap<TensorDesc>,
-        num_nodes: usize,
+        views: &EntryMap<Option<View>>,
         of: Vec<Option<Vec<usize>>>,
         same: &[(Entry, Entry)],
     ) -> Result<Recipes> {
+        let num_nodes = of.len();
         let mut known: Vec<Vec<TensorDesc>> = (0..num_nodes).map(|i| descs.node(i).to_vec()).collect();
         for node in &graph.nodes[num_nodes..] {
             let Some(op) = &node.op else { continue };
@@ -100,7 +106,17 @@ impl Recipes {
             }
             value[*again] = *entry;
         }
-        Ok(Recipes { graph, descs, num_nodes, of, value, is_own })
+        for (entry, view) in views.iter() {
+            if let Some(view) = view {
+                value[entry] = view.of;
+            }
+        }
+        Ok(Recipes { graph, descs, num_nodes, of, value, is_own, views: views.clone() })
+    }
+
+    /// What an entry is a view of.
+    pub(super) fn view(&self, entry: Entry) -> Option<View> {
+        if entry.node < self.num_nodes { self.views[entry] } else { None }
     }
 
     /// The recipe of an entry of the network. `None`: that entry cannot be computed again.

@@ -22,8 +22,11 @@ pub(super) fn shrink(script: &mut Script, facts: &Facts, aim: usize, work: &mut 
 }
 
 /// Takes out, dearest first, what can be computed once without more than `bytes` being alive at a time: a reader then reads
-/// what was computed before.
+/// what was computed before. A script that takes more than that stays as it is.
 pub(super) fn prune(script: &mut Script, facts: &Facts, bytes: usize, work: &mut usize) {
+    if Lifetimes::new(script, facts).peak().bytes > bytes {
+        return;
+    }
     let is_again = |node: &usize| facts.nodes[*node].is_again;
     let mut again: Vec<usize> = (0..script.steps().len()).filter(|at| is_again(&script.steps()[*at])).collect();
     again.sort_by(|a, b| {
