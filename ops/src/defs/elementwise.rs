@@ -136,24 +136,16 @@ impl Operator for Elementwise {
         self.inplace.iter().map(|i| (*i, 0)).collect()
     }
 
-<<<<<<< HEAD
     fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
         self.is_identity.then_some(0)
     }
 
-=======
->>>>>>> remat
     fn is_cheap(&self, _: &Params) -> bool {
         self.cheap
     }
 
-<<<<<<< HEAD
     fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
         Some((0..self.inputs.len()).collect())
-=======
-    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
-        self.is_identity.then_some(0)
->>>>>>> remat
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

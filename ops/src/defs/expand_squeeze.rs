@@ -93,21 +93,12 @@ impl Operator for Squeeze {
         vec![(0, 0)]
     }
 
-<<<<<<< HEAD
     fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
         Some(0)
     }
 
     fn is_cheap(&self, _: &Params) -> bool {
         true
-=======
-    fn is_cheap(&self, _: &Params) -> bool {
-        true
-    }
-
-    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
-        Some(0)
->>>>>>> remat
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

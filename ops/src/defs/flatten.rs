@@ -43,24 +43,16 @@ impl Operator for Flatten {
         vec![(0, 0)]
     }
 
-<<<<<<< HEAD
     fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
         Some(0)
     }
 
-=======
->>>>>>> remat
     fn is_cheap(&self, _: &Params) -> bool {
         true
     }
 
-<<<<<<< HEAD
     fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
         Some(vec![0])
-=======
-    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
-        Some(0)
->>>>>>> remat
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

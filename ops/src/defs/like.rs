@@ -204,21 +204,12 @@ impl Operator for Like {
         if self.inplace { vec![(0, 0)] } else { Vec::new() }
     }
 
-<<<<<<< HEAD
     fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
         self.inplace.then_some(0)
     }
 
     fn is_cheap(&self, _: &Params) -> bool {
         true
-=======
-    fn is_cheap(&self, _: &Params) -> bool {
-        true
-    }
-
-    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
-        self.inplace.then_some(0)
->>>>>>> remat
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -64,18 +64,14 @@ impl Operator for Reshape {
         vec![(0, 0)]
     }
 
-<<<<<<< HEAD
     fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
         Some(0)
     }
 
-=======
->>>>>>> remat
     fn is_cheap(&self, _: &Params) -> bool {
         true
     }
 
-<<<<<<< HEAD
     /// The first axis is as in data, or the only one that is left to be found.
     fn per_sample(&self, params: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {
         let codes = params.tuple("shape");
@@ -93,10 +89,6 @@ impl Operator for Reshape {
             _ => false,
         };
         is_kept.then(|| vec![0])
-=======
-    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
-        Some(0)
->>>>>>> remat
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -10,26 +10,19 @@ use super::{Executor, Named};
 use crate::placement::{COPY, group_of};
 use crate::plan::{EntryMap, Occupant, Place, Plan, View};
 use crate::{Graph, Node};
-<<<<<<< HEAD
 use std::collections::{HashMap, HashSet};
-=======
-use std::sync::Arc;
->>>>>>> remat
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
     BoundOp, BoundTensors, DType, Entry, Error, Kernel, Result, Runtime, Shape, Storage, Tensor, TensorDesc,
 };
 
 pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], options: &BindOptions) -> Result<Executor> {
-<<<<<<< HEAD
     if options.sharing.as_ref().is_some_and(|sharing| !sharing.engine.same(&rt.engine)) {
         let text = "the executor to share memory with belongs to another engine, wanted one of this runtime's";
         return Err(Error::Contract(text.to_string()));
     }
     let given_names = given.iter().map(|(name, _)| name.as_str());
     let fed = given_names.chain(graph.labels().into_iter().map(|i| graph.nodes[i].name.as_str())).collect();
-=======
->>>>>>> remat
     let Fitted { planned, report } = fit(&rt.registry, graph, given, options)?;
     let Planned { net, mut train, score, workspace_bytes, plan } = planned;
     let arena = match &options.sharing {

@@ -3,13 +3,8 @@
 
 use super::options::{BindOptions, GradReq};
 use crate::pass::{Draft, Stage};
-<<<<<<< HEAD
-use crate::placement::{GROUP, place, set_group};
-use crate::plan::{EntryMap, runs, wanted};
-=======
 use crate::placement::{GROUP, group_of, place, set_group};
 use crate::plan::{EntryMap, View, runs, views, wanted};
->>>>>>> remat
 use crate::recompute::Rewritten;
 use crate::{Graph, Node, gradient, infer_dtypes, infer_shapes};
 use std::collections::{HashMap, HashSet};
@@ -31,6 +26,10 @@ pub(super) struct Network {
     pub(super) graph: Graph,
     pub(super) descs: EntryMap<TensorDesc>,
     pub(super) wanted: EntryMap<bool>,
+    /// The group of every node: one number a group of the options, 0 for the others.
+    pub(super) groups: Vec<usize>,
+    /// The results that are the bytes of others.
+    pub(super) views: EntryMap<Option<View>>,
     /// The nodes that run: forward, and for training backward.
     pub(super) phases: Vec<Vec<usize>>,
     pub(super) arguments: Vec<usize>,
@@ -55,6 +54,7 @@ impl Network {
         if !options.for_training {
             net.wanted = wanted(&net.graph);
             net.phases = vec![net.running(0..net.graph.nodes.len())];
+            net.find_views(options);
             return Ok(net);
         }
         let numbers = net.numbers();
@@ -79,10 +79,7 @@ impl Network {
         // The sort keeps the order of equals, so an appended node comes right after the one that it reads.
         backward.sort_by_key(|i| appended(*i).map_or(*i, |a| a.after));
         net.phases = vec![net.running(0..num_forward), backward];
-<<<<<<< HEAD
-=======
         net.find_views(options);
->>>>>>> remat
         Ok(net)
     }
 
@@ -90,11 +87,7 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::Contract`] when something that users see is not in the new graph.
-<<<<<<< HEAD
-    pub(super) fn rewritten(&self, to: Rewritten) -> Result<Network> {
-=======
     pub(super) fn rewritten(&self, to: Rewritten, options: &BindOptions) -> Result<Network> {
->>>>>>> remat
         let lost =
             |node: usize| Error::Contract("is lost in recomputation".to_string()).at(self.graph.nodes[node].place());
         let node = |old: &usize| to.node(*old).ok_or_else(|| lost(*old));
@@ -103,11 +96,7 @@ impl Network {
             let (entry, so_far) = (old.entry.as_ref().map(entry), old.so_far.as_ref().map(node));
             Ok(Grad { argument: node(&old.argument)?, entry: entry.transpose()?, so_far: so_far.transpose()? })
         };
-<<<<<<< HEAD
-        Ok(Network {
-=======
         let mut net = Network {
->>>>>>> remat
             arguments: self.arguments.iter().map(node).collect::<Result<_>>()?,
             auxiliaries: self.auxiliaries.iter().map(node).collect::<Result<_>>()?,
             outputs: self.outputs.iter().map(entry).collect::<Result<_>>()?,
@@ -117,9 +106,6 @@ impl Network {
             graph: to.graph,
             descs: to.descs,
             phases: to.phases,
-<<<<<<< HEAD
-        })
-=======
             groups: Vec::new(),
             views: EntryMap::default(),
         };
@@ -133,7 +119,6 @@ impl Network {
         let group = |node| group_of(node, &names).map_or(0, |g| 1 + names.iter().take_while(|n| **n < g).count());
         self.groups = self.graph.nodes.iter().map(group).collect();
         self.views = views(&self.graph, &self.descs, &self.groups);
->>>>>>> remat
     }
 
     fn running(&self, nodes: std::ops::Range<usize>) -> Vec<usize> {
@@ -161,6 +146,8 @@ impl Network {
             graph: draft.graph,
             descs,
             wanted: EntryMap::default(),
+            groups: Vec::new(),
+            views: EntryMap::default(),
             phases: Vec::new(),
             arguments,
             auxiliaries,

@@ -3,14 +3,8 @@
 use super::network::Network;
 use super::options::BindOptions;
 use super::report::PlanReport;
-<<<<<<< HEAD
-use crate::placement::group_of;
-use crate::plan::{Plan, PlanInput, views};
-use crate::{Graph, check_plan};
-=======
-use crate::check_plan;
 use crate::plan::{Plan, PlanInput};
->>>>>>> remat
+use crate::{Graph, check_plan};
 use std::collections::BTreeSet;
 use varflow_ops::{DeviceKind, Entry, Error, Kernel, KernelCall, Registry, Result, Shape, TensorDesc};
 
@@ -36,12 +30,8 @@ impl Planned {
     /// # Errors
     /// An operator without a kernel, or what its factory says.
     pub(super) fn new(registry: &Registry, net: Network, options: &BindOptions) -> Result<Planned> {
-        let names = options.group_names();
-        let group = |node| group_of(node, &names).map_or(0, |g| 1 + names.iter().take_while(|n| **n < g).count());
-        let groups: Vec<usize> = net.graph.nodes.iter().map(group).collect();
-        let views = views(&net.graph, &net.descs, &groups);
         let kernels_of = |nodes: &[usize], is_train| {
-            let computes = |i: &&usize| views.node(**i).iter().all(Option::is_none);
+            let computes = |i: &&usize| net.views.node(**i).iter().all(Option::is_none);
             kernels_of(registry, &net, nodes.iter().filter(computes), is_train)
         };
         let train: Vec<NodeKernels> =
@@ -54,13 +44,8 @@ impl Planned {
         }
         check_workspaces(&net.graph, &workspace_bytes)?;
         let (graph, descs, phases) = (&net.graph, &net.descs, &net.phases);
-<<<<<<< HEAD
-        let (workspace_bytes_of, groups) = (&workspace_bytes, &groups);
-        let input = PlanInput { graph, descs, views: &views, workspace_bytes: workspace_bytes_of, groups, phases };
-=======
         let (views, groups) = (&net.views, &net.groups);
         let input = PlanInput { graph, descs, views, workspace_bytes: &workspace_bytes, groups, phases };
->>>>>>> remat
         let plan = Plan::new(&input)?;
         if cfg!(debug_assertions) && graph.nodes.len() <= MAX_CHECKED {
             check_plan(&input, &plan)?;
@@ -112,7 +97,7 @@ fn kernels_of<'a>(
     let mut kernels = Vec::new();
     for &i in nodes {
         let node = &net.graph.nodes[i];
-        let Some(op) = node.op.as_ref().filter(|_| net.views.node(i).iter().all(Option::is_none)) else { continue };
+        let Some(op) = &node.op else { continue };
         let inputs: Vec<TensorDesc> = node.inputs.iter().map(|e| net.descs[*e].clone()).collect();
         let call = KernelCall {
             op: &**op,

@@ -83,28 +83,15 @@ impl Operator for TestOp {
             _ => s.same(&(0..s.num_inputs()).collect::<Vec<_>>(), &(0..s.num_outputs()).collect::<Vec<_>>()),
         }
     }
-<<<<<<< HEAD
-=======
-    fn is_deterministic(&self) -> bool {
-        self.name() != "noise"
-    }
-    fn is_cheap(&self, _: &Params) -> bool {
-        ["add", "mul", "neg"].contains(&self.name())
-    }
-
->>>>>>> remat
     fn view(&self, _: &Params, input: &TensorDesc, output: &TensorDesc) -> Option<usize> {
         match self.name() {
             "same" => Some(0),
             "latter" => Some(input.len_bytes() - output.len_bytes()),
             _ => None,
         }
-<<<<<<< HEAD
     }
     fn is_cheap(&self, _: &Params) -> bool {
         ["add", "mul", "neg"].contains(&self.name())
-=======
->>>>>>> remat
     }
     fn gradient(&self, g: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let node = g.node.to_string();
