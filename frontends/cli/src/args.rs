@@ -27,9 +27,11 @@ const SUMMARY_EXAMPLES: &str = "\
 Examples:
   varflow summary --network resnet-50
   varflow summary --network resnet --num-layers 50 --image-shape 3,224,224 --num-classes 1000
-  varflow summary --network net.json --image-shape 3,32,32 --batch-size 64
+  varflow summary --network net.json --data-shape 3,32,32 --batch-size 64
+  varflow summary --network ranker.json --input-shape left=1,32 --input-shape right=1,32
 
-Multiply-adds are those of convolutions, fully connected layers and matrix products in one forward pass.";
+A symbol file may say the shapes of its inputs itself (__shape__); others are given by --data-shape, without the batch, or by
+--input-shape. Multiply-adds are those of convolutions, fully connected layers and matrix products in one forward pass.";
 
 const PREDICT_EXAMPLES: &str = "\
 Examples:
@@ -97,7 +99,8 @@ pub(crate) enum Command {
     /// Print a network's layers, shapes, parameters and work.
     #[command(after_help = SUMMARY_EXAMPLES)]
     Summary(SummaryArgs),
-    /// Print the memory plan of a network, for training and for inference.
+    /// Print the memory plan of a network, for training and for inference. Tensors begin at multiples of 64 bytes, so that
+    /// a plan of tiny ones may exceed their sum.
     Plan(PlanArgs),
     /// Look into the operators, iterators, reductions and optimizers, built in or of plug-ins.
     Ops(OpsArgs),
@@ -112,9 +115,10 @@ pub(crate) struct TrainArgs {
     /// Data set.
     #[arg(long, value_enum, required_unless_present = "train_iter", conflicts_with = "train_iter")]
     pub(crate) dataset: Option<Dataset>,
-    /// Network: one of `varflow networks`, or a symbol file ending in .json.
-    #[arg(long, default_value = "lenet")]
-    pub(crate) network: Network,
+    /// Network: one of `varflow networks`, or a symbol file ending in .json. By default lenet, with --load-epoch that of
+    /// the checkpoint.
+    #[arg(long)]
+    pub(crate) network: Option<Network>,
     #[command(flatten)]
     pub(crate) sizes: NetworkSizes,
     /// Folder of the data set's files; by default NAME in the cache folder (see `varflow doctor`).
@@ -170,7 +174,7 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// Worker threads; 0 means one for each core. The result does not depend on it.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
     pub(crate) cpus: usize,
     /// Train on the first N samples only.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "train_iter")]
@@ -214,7 +218,7 @@ pub(crate) struct CheckpointArgs {
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch_size: u32,
     /// Worker threads; 0 means one for each core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
     pub(crate) cpus: usize,
 }
 
@@ -223,7 +227,7 @@ pub(crate) struct ScoreArgs {
     #[command(flatten)]
     pub(crate) checkpoint: CheckpointArgs,
     /// Data set, whose test part is scored.
-    #[arg(long, value_enum, required_unless_present = "files")]
+    #[arg(long, value_enum)]
     pub(crate) dataset: Option<Dataset>,
     /// Folder of the data set's files.
     #[arg(long, value_name = "DIR", requires = "dataset")]
@@ -241,7 +245,7 @@ pub(crate) struct PredictArgs {
     #[command(flatten)]
     pub(crate) checkpoint: CheckpointArgs,
     /// Data set: its test part is looked at, or, with FILES, it only names the classes.
-    #[arg(long, value_enum, required_unless_present = "files")]
+    #[arg(long, value_enum)]
     pub(crate) dataset: Option<Dataset>,
     /// Folder of the data set's files.
     #[arg(long, value_name = "DIR", requires = "dataset")]
@@ -284,9 +288,12 @@ pub(crate) struct SummaryArgs {
     pub(crate) network: Network,
     #[command(flatten)]
     pub(crate) sizes: NetworkSizes,
-    /// Samples a batch.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) batch_size: u32,
+    /// The whole shape of an input of a symbol file, its batch included; may be given several times.
+    #[arg(long = "input-shape", value_name = "NAME=EXTENTS", value_parser = crate::convert::input_shape)]
+    pub(crate) input_shapes: Vec<(String, PartialShape)>,
+    /// Samples a batch; by default 1, or what a symbol file says.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_size: Option<u32>,
 }
 
 #[derive(Args)]
@@ -338,6 +345,12 @@ pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').map(|(name, value)| (name.trim(), value));
     let (name, value) = pair.filter(|(name, _)| !name.is_empty()).ok_or("wanted NAME=VALUE")?;
     Ok((name.to_string(), value.to_string()))
+}
+
+/// A number of worker threads.
+pub(crate) fn workers(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1024;
+    text.parse().ok().filter(|n| *n <= MOST).ok_or_else(|| format!("wanted 0 to {MOST}"))
 }
 
 fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {

@@ -72,6 +72,10 @@ fn sparse_arrays_are_refused_by_name() {
     assert!(text.contains("has array \"arg:emb\", which is sparse (row_sparse), expected a dense one"), "{text}");
     let text = refusal(include_bytes!("data/csr.params"));
     assert!(text.contains("has array \"arg:c\", which is sparse (csr), expected a dense one"), "{text}");
+    // One row of three, though the storage shape says none.
+    let header = [0xF993_FAC9, 1, 2, 0, 0, 3, 0, 2, 5, 0, 3, 0, 1, 0, 0, 6, 1, 1, 0];
+    let unset = list(&[&header[..], &[1, 2, 3], &[4, 0]].concat());
+    assert!(refusal(&unset).contains("has array \"w\", which is sparse (row_sparse)"), "{}", refusal(&unset));
 }
 
 #[test]
