@@ -86,7 +86,8 @@ impl fmt::Display for Summary {
         rows.extend(self.layers.iter().map(|layer| {
             let Layer { name, op, output, params, multiply_adds, before } = layer;
             let output = output.as_ref().map_or(String::new(), ToString::to_string);
-            let row = [format!("{name} ({op})"), output, params.to_string(), multiply_adds.to_string(), before.join(", ")];
+            let row =
+                [format!("{name} ({op})"), output, params.to_string(), multiply_adds.to_string(), before.join(", ")];
             // A name from a file does not break the table.
             row.map(|text| text.replace(char::is_control, "\u{fffd}"))
         }));

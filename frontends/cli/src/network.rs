@@ -87,7 +87,7 @@ impl Network {
     pub(crate) fn build(&self, sizes: &NetworkSizes) -> Result<(Symbol, Option<Shape>), Failure> {
         match self {
             Network::Zoo(spec) => {
-                let model = sizes.over(spec)?.build().map_err(|e| Failure::Usage(e.to_string()))?;
+                let model = sizes.over(spec)?.build().map_err(|e| Failure::Usage(as_options(&e.to_string())))?;
                 let flat = sizes.image_shape.as_ref().filter(|shape| shape.0.len() == 1);
                 Ok((model.symbol, Some(flat.map_or(model.data_shape, |shape| Shape::new(&shape.0)))))
             }
@@ -129,7 +129,9 @@ impl NetworkSizes {
             Some(other) => {
                 let n = other.len();
                 let also = if spec.network == "mlp" { ", or one number" } else { "" };
-                Err(Failure::Usage(format!("the shape of data has {n} numbers, wanted channels, height and width{also}")))
+                Err(Failure::Usage(format!(
+                    "the shape of data has {n} numbers, wanted channels, height and width{also}"
+                )))
             }
         }
     }
@@ -163,6 +165,14 @@ fn one_of<T: PartialEq + fmt::Display>(
         }
         (of_name, given) => Ok(given.or(of_name)),
     }
+}
+
+/// What the zoo says of its parameters, as the command line calls them.
+fn as_options(text: &str) -> String {
+    const PARAMETERS: [&str; 8] =
+        ["num_layers", "num_classes", "image_shape", "batch_norm", "multiplier", "seq_len", "num_hidden", "num_embed"];
+    let option = |name: &str| format!("--{}", name.replace('_', "-"));
+    PARAMETERS.into_iter().fold(text.to_string(), |text, name| text.replace(name, &option(name)))
 }
 
 /// A network in the list.

@@ -131,11 +131,15 @@ fn size(text: &str) -> Option<(usize, usize)> {
 
 fn resize(text: &str) -> Result<Resize, String> {
     let exact = size(text).map(|(height, width)| Resize::Exact(height, width));
-    exact.or_else(|| side(text).map(Resize::Short)).ok_or_else(|| format!("wanted N or HxW, of 1 to {MOST_PIXELS} pixels"))
+    exact
+        .or_else(|| side(text).map(Resize::Short))
+        .ok_or_else(|| format!("wanted N or HxW, of 1 to {MOST_PIXELS} pixels"))
 }
 
 fn crop(text: &str) -> Result<(usize, usize), String> {
-    size(text).or_else(|| side(text).map(|n| (n, n))).ok_or_else(|| format!("wanted HxW or N, of 1 to {MOST_PIXELS} pixels"))
+    size(text)
+        .or_else(|| side(text).map(|n| (n, n)))
+        .ok_or_else(|| format!("wanted HxW or N, of 1 to {MOST_PIXELS} pixels"))
 }
 
 fn finite(text: &str) -> Result<f32, String> {
@@ -215,6 +219,13 @@ mod tests {
         let exact = preprocess(&module(3, 50), &["--resize", "50x50", "--mean", "1,-2,3"]);
         let wanted = Preprocess { resize: Resize::Exact(50, 50), mean: [1.0, -2.0, 3.0], ..Preprocess::default() };
         assert_eq!(exact, wanted);
+    }
+
+    #[test]
+    fn a_network_of_no_usual_size_asks_for_it() {
+        let line = Line::try_parse_from(["x"]).unwrap();
+        let error = line.pictures.preprocess(&module(3, 50), "data").unwrap_err().to_string();
+        assert!(error.contains("224, 299, 227, 32, 28") && error.contains("--crop or --resize HxW"), "{error}");
     }
 
     #[test]

@@ -110,7 +110,8 @@ impl<'a> Importer<'a> {
         for (name, _) in shapes {
             if !inputs.iter().any(|(input, _)| input == name) {
                 let all: Vec<_> = inputs.iter().map(|(name, _)| name.as_str()).collect();
-                return Err(Error::Param(format!("there is no input \"{name}\": wanted one of {}", all.join(", "))));
+                let all = if all.is_empty() { "(there are none)".to_string() } else { all.join(", ") };
+                return Err(Error::Param(format!("there is no input \"{name}\": wanted one of {all}")));
             }
         }
         Ok(inputs)

@@ -63,7 +63,8 @@ fn lists_without_names_and_scalars_read() {
     let arrays = read(bytes).unwrap();
     assert_eq!(arrays[0].1, HostArray::from_slice(varflow_ops::Shape::new(&[]), &[2.5_f32]).unwrap());
     assert_eq!(arrays[1].1, HostArray { desc: TensorDesc::new([2], DType::Bool), bytes: vec![1, 0] });
-    assert_eq!(read(&written(&arrays)).unwrap(), arrays, "a scalar survives");
+    // With a scalar all arrays are in its form: MXNet reads none that mixes two.
+    assert_eq!(written(&arrays), bytes);
 }
 
 #[test]
