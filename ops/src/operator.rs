@@ -3,7 +3,7 @@
 use crate::infer::{DTypes, Shapes};
 use crate::kernel::KernelCall;
 use crate::schema::{Attrs, Params, Schema};
-use crate::{Error, Result};
+use crate::{Error, Result, TensorDesc};
 use std::fmt::Debug;
 
 /// An operator: a value that says what it means. How it is computed is said by the kernels that providers install for it.
@@ -77,6 +77,12 @@ pub trait Operator: Send + Sync {
         Vec::new()
     }
 
+    /// Where in the bytes of its first input its only output lies, if it is a part of that input, or all of it, under another
+    /// shape: then nothing need be computed. `None` where it is not, as by default.
+    fn view(&self, _params: &Params, _input: &TensorDesc, _output: &TensorDesc) -> Option<usize> {
+        None
+    }
+
     /// Inputs that it changes. By default its auxiliary states.
     fn mutates(&self, params: &Params) -> Vec<usize> {
         let n = self.inputs(params).len();
@@ -109,9 +115,9 @@ pub trait Operator: Send + Sync {
         None
     }
 
-    /// Whether users should see it in lists; backward operators are hidden.
+    /// Whether users should see it in lists; backward operators are hidden, and those that only passes make.
     fn is_hidden(&self) -> bool {
-        self.name().starts_with("_backward_")
+        self.name().starts_with("_backward_") || self.name().starts_with("_Fused")
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use varflow_engine::{Engine, Mode, Var};
 
 /// What a tensor looks like from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorDesc {
     /// Extent along each axis.
     pub shape: Shape,
@@ -117,6 +117,24 @@ impl Tensor {
             }
             _ => Err(Error::Shape(format!("a tensor of shape {} has no room for shape {shape}", self.desc.shape))),
         }
+    }
+
+    /// A tensor in a part of this one's memory, from `offset_bytes` on. Shares var and storage.
+    ///
+    /// # Errors
+    /// When it does not lie within this one, or is not aligned to its elements.
+    pub fn part(&self, offset_bytes: usize, desc: TensorDesc) -> Result<Tensor> {
+        let n = desc.shape.checked_len().and_then(|n| n.checked_mul(desc.dtype.size_bytes()));
+        let end = n.and_then(|n| n.checked_add(offset_bytes));
+        if end.is_none_or(|end| end > self.desc.len_bytes()) {
+            let (dtype, shape) = (desc.dtype, &desc.shape);
+            return Err(Error::Shape(format!(
+                "a {dtype} tensor of shape {shape} at byte {offset_bytes} does not fit into one of {} bytes",
+                self.desc.len_bytes()
+            )));
+        }
+        let (var, storage) = (self.var.clone(), self.storage.clone());
+        Tensor::in_storage(&self.engine, var, storage, self.offset_bytes + offset_bytes, desc)
     }
 
     fn check_len(&self, n: usize) -> Result<()> {

@@ -7,9 +7,9 @@
 //! between the task that made the value and the one that reads it. So under every schedule that the engine allows, each
 //! value is intact whenever it is read.
 
-use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput};
+use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput, View};
 use crate::{Graph, Node};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use varflow_ops::{ALIGN_BYTES, Entry, Error, Result, TensorDesc};
 
@@ -31,6 +31,7 @@ pub fn check_plan(input: &PlanInput<'_>, plan: &Plan) -> Result<()> {
         return Err(Error::Contract(format!("the plan is one of {sizes:?} nodes, the graph has {n}")));
     }
     let subject = Subject { graph, descs, workspace_bytes, plan };
+    subject.check_views()?;
     for node in input.phases.iter().flatten() {
         subject.check_node(*node)?;
     }
@@ -83,18 +84,66 @@ impl Subject<'_> {
             Occupant::Workspace(node) => (self.plan.workspaces[node]?, self.workspace_bytes[node]),
             Occupant::Entry(entry) => match self.plan.places[entry] {
                 Place::Arena(start) => (start, self.descs[entry].len_bytes()),
-                Place::Own | Place::Nowhere => return None,
+                Place::Own | Place::Nowhere | Place::View(_) => return None,
             },
         };
         Some(start..start.saturating_add(n))
     }
 
+    /// Whose bytes an entry is.
+    fn root(&self, entry: Entry) -> Entry {
+        if let Place::View(view) = self.plan.places[entry] { view.of } else { entry }
+    }
+
+    /// Whether a node computes nothing, since its output is a view.
+    fn is_view(&self, i: usize) -> bool {
+        self.plan.places.node(i).iter().any(|p| matches!(p, Place::View(_)))
+    }
+
+    /// What must hold of views: the operator says that the output is those bytes, they are not a view's in turn, nobody changes
+    /// them, and the node has no other output.
+    fn check_views(&self) -> Result<()> {
+        let mut changed = HashSet::new();
+        for node in &self.graph.nodes {
+            changed.extend(node.mutates().iter().filter_map(|p| node.inputs.get(*p)).map(|e| self.root(*e)));
+        }
+        for (entry, place) in self.plan.places.iter() {
+            let Place::View(View { of, offset }) = *place else { continue };
+            let node = &self.graph.nodes[entry.node];
+            let refuse = |text: &str| Err(Error::Contract(format!("is a view of {of:?} {text}")).at(node.place()));
+            let (Some(op), Some(from)) = (&node.op, node.inputs.first()) else { return refuse("without an input") };
+            let (root, start) = match self.plan.places[*from] {
+                Place::View(view) => (view.of, view.offset),
+                _ => (*from, 0),
+            };
+            let (input, output) = (&self.descs[*from], &self.descs[entry]);
+            let said = op.view(&node.params, input, output);
+            let end = said.and_then(|o| o.checked_add(output.len_bytes()));
+            if root != of || said.map(|o| start + o) != Some(offset) || end.is_none_or(|end| end > input.len_bytes()) {
+                return refuse(&format!("from byte {offset}, which its operator does not say"));
+            }
+            if input.dtype != output.dtype || node.num_outputs() != 1 {
+                return refuse("of another dtype, or beside other outputs");
+            }
+            if changed.contains(&of) || self.graph.outputs.contains(&entry) {
+                return refuse("which some node changes, or is an output of the graph");
+            }
+            if matches!(self.plan.places[of], Place::View(_) | Place::Nowhere) {
+                return refuse("which has no memory of its own");
+            }
+        }
+        Ok(())
+    }
+
     /// What a task of this node touches in the arena.
     fn touches(&self, i: usize) -> Vec<(Occupant, Kind)> {
+        if self.is_view(i) {
+            return Vec::new();
+        }
         let node = &self.graph.nodes[i];
         let mutated = node.mutates();
         let kind = |p| if mutated.contains(&p) { Kind::Change } else { Kind::Read };
-        let inputs = node.inputs.iter().enumerate().map(|(p, e)| (Occupant::Entry(*e), kind(p)));
+        let inputs = node.inputs.iter().enumerate().map(|(p, e)| (Occupant::Entry(self.root(*e)), kind(p)));
         let outputs = (0..node.num_outputs()).map(|output| (Occupant::Entry(Entry { node: i, output }), Kind::Write));
         let workspace = [(Occupant::Workspace(i), Kind::Write)];
         inputs.chain(outputs).chain(workspace).filter(|(v, _)| self.bytes(*v).is_some()).collect()
@@ -102,9 +151,13 @@ impl Subject<'_> {
 
     /// The vars that a task of this node names, with whether it must have them alone.
     fn accesses(&self, i: usize) -> Vec<(Occupant, bool)> {
+        if self.is_view(i) {
+            return Vec::new();
+        }
         let node = &self.graph.nodes[i];
         let mutated = node.mutates();
-        let inputs = node.inputs.iter().enumerate().map(|(p, e)| (Occupant::Entry(*e), mutated.contains(&p)));
+        let input = |e: &Entry| Occupant::Entry(self.root(*e));
+        let inputs = node.inputs.iter().enumerate().map(|(p, e)| (input(e), mutated.contains(&p)));
         let outputs = (0..node.num_outputs()).map(|output| (Occupant::Entry(Entry { node: i, output }), true));
         let clobbered = self.plan.clobbers[i].iter().map(|o| (*o, true));
         inputs.chain(outputs).chain([(Occupant::Workspace(i), true)]).chain(clobbered).collect()
@@ -119,7 +172,7 @@ impl Subject<'_> {
                 return refuse(format!("reads {entry:?}, which has no memory"));
             }
         }
-        if self.workspace_bytes[i] > 0 && self.plan.workspaces[i].is_none() {
+        if self.workspace_bytes[i] > 0 && self.plan.workspaces[i].is_none() && !self.is_view(i) {
             return refuse(format!("has no memory for its workspace of {} bytes", self.workspace_bytes[i]));
         }
         let touches = self.touches(i);
@@ -145,7 +198,7 @@ impl Subject<'_> {
         let (Occupant::Entry(from), Occupant::Entry(to)) = (input, output) else { return false };
         let declared = node.op.as_ref().is_some_and(|op| {
             let pairs = op.inplace(&node.params);
-            pairs.iter().any(|(i, o)| node.inputs.get(*i) == Some(&from) && *o == to.output)
+            pairs.iter().any(|(i, o)| node.inputs.get(*i).map(|e| self.root(*e)) == Some(from) && *o == to.output)
         });
         let bytes = self.bytes(output);
         let others =

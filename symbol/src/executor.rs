@@ -8,6 +8,7 @@ mod options;
 mod report;
 
 pub use monitor::Monitor;
+pub use network::passed;
 pub use options::{BindOptions, GradReq, GroupLanes, Sharing};
 pub use report::PlanReport;
 
@@ -154,7 +155,9 @@ impl Executor {
     }
 
     /// Shows results inside the network to `monitor` from the next pass on, or with `None` no more. The memory plan stays the
-    /// same; a pass costs a copy of each result shown, and results that nobody reads (see [`Plan`]) are not shown.
+    /// same; a pass costs a copy of each result shown, and results that nobody reads (see [`Plan`]) are not shown. Nor are those that
+    /// [passes](BindOptions::passes) have made part of another node, or of none: bind with [`Passes::none`](crate::Passes::none)
+    /// to see all.
     pub fn set_monitor(&mut self, monitor: Option<Monitor>) {
         self.monitor = monitor;
     }

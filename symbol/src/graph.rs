@@ -1,5 +1,7 @@
 //! A resolved graph: what passes work on.
 
+use crate::HostArray;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use varflow_ops::{Attrs, Entry, Operator, Params};
 
@@ -49,6 +51,8 @@ pub struct Graph {
     /// Pairs of entries that have one shape and dtype: a gradient, and what it is the gradient of. Inference merges what
     /// it knows of the two, so that a backward operator needs no input merely to learn a shape.
     pub alike: Vec<(Entry, Entry)>,
+    /// The values of variables that passes have made of nodes: neither arguments nor auxiliary states, and never changed.
+    pub constants: BTreeMap<String, Arc<HostArray>>,
 }
 
 impl Graph {
@@ -68,6 +72,10 @@ impl Graph {
     #[must_use]
     pub fn arguments(&self) -> Vec<usize> {
         let aux = self.auxiliaries();
-        (0..self.nodes.len()).filter(|i| self.nodes[*i].op.is_none() && aux.binary_search(i).is_err()).collect()
+        let is_argument = |i: &usize| {
+            let node = &self.nodes[*i];
+            node.op.is_none() && aux.binary_search(i).is_err() && !self.constants.contains_key(&node.name)
+        };
+        (0..self.nodes.len()).filter(is_argument).collect()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What users see (variables, outputs, gradients of arguments: in short the graph's variables and outputs) has memory of
 //! its own. All else shares one arena:
-//! 1. An output that nobody wants gets no memory.
+//! 1. An output that nobody wants gets no memory, nor does a [view](View).
 //! 2. An output takes the place of an input of the same size and dtype, where the operator allows it and nobody needs
 //!    the input afterwards. What results is a *block*: one entry, a chain of such entries, or a workspace.
 //! 3. Blocks whose lifetimes do not meet may share bytes (`plan/pack.rs`).
@@ -16,9 +16,11 @@ mod clobber;
 mod entry_map;
 mod liveness;
 mod pack;
+mod views;
 
 pub use entry_map::EntryMap;
 pub use liveness::{runs, wanted};
+pub use views::{View, views};
 
 use crate::Graph;
 use blocks::Blocks;
@@ -33,7 +35,9 @@ pub struct PlanInput<'a> {
     pub graph: &'a Graph,
     /// Shape and dtype of every entry.
     pub descs: &'a EntryMap<TensorDesc>,
-    /// Scratch bytes of every node's kernel, by node.
+    /// The entries that are the bytes of others, from [`views`]. Their nodes run nothing.
+    pub views: &'a EntryMap<Option<View>>,
+    /// Scratch bytes of every node's kernel, by node; those of views do not count.
     pub workspace_bytes: &'a [usize],
     /// The group of every node, by node: each has a part of the arena for itself, so that sharing bytes never makes groups
     /// wait for each other.
@@ -53,6 +57,8 @@ pub enum Place {
     Own,
     /// In the arena, from this byte on.
     Arena(usize),
+    /// In the memory of another entry.
+    View(View),
 }
 
 /// An output that takes the place of an input.
@@ -93,7 +99,7 @@ pub struct Plan {
     pub inplace: Vec<InPlace>,
     /// For each node, whose memory it destroys: it must run after all that touch them, in this step or the one before.
     pub clobbers: Vec<Vec<Occupant>>,
-    /// Bytes with every arena entry and workspace in memory of its own.
+    /// Bytes with every arena entry, view and workspace in memory of its own.
     pub naive_bytes: usize,
     /// Bytes of the arena.
     pub planned_bytes: usize,
@@ -119,10 +125,11 @@ impl Plan {
         let blocks = Blocks::new(input, &wanted, &live);
         let packing = pack::pack_groups(&blocks.spans, &blocks.groups);
 
-        let mut places = EntryMap::from_fn(graph, |e| match blocks.of_entry[e] {
-            Some(block) => Place::Arena(packing.offsets[block]),
-            None if graph.nodes[e.node].op.is_none() => Place::Own,
-            None => Place::Nowhere,
+        let mut places = EntryMap::from_fn(graph, |e| match (blocks.of_entry[e], input.views[e]) {
+            (Some(block), _) => Place::Arena(packing.offsets[block]),
+            (None, Some(view)) if wanted[e] => Place::View(view),
+            (None, _) if graph.nodes[e.node].op.is_none() => Place::Own,
+            (None, _) => Place::Nowhere,
         });
         graph.outputs.iter().for_each(|e| places[*e] = Place::Own);
         let workspaces: Vec<_> = blocks.of_workspace.iter().map(|b| b.map(|b| packing.offsets[b])).collect();
@@ -130,9 +137,11 @@ impl Plan {
         let mut touches: BTreeMap<usize, Vec<Touch>> = BTreeMap::new();
         let mut naive_bytes = 0;
         for (entry, place) in places.iter() {
-            if let Place::Arena(start) = *place {
-                let n = input.descs[entry].len_bytes();
+            let n = input.descs[entry].len_bytes();
+            if let Place::Arena(_) | Place::View(_) = place {
                 naive_bytes += n;
+            }
+            if let Place::Arena(start) = *place {
                 let touch = Touch { bytes: start..start + n, by: Occupant::Entry(entry) };
                 touches.entry(entry.node).or_default().push(touch);
             }

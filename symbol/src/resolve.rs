@@ -40,7 +40,7 @@ impl Symbol {
             };
             outputs.extend(range.map(|output| Entry { node, output }));
         }
-        Ok(Graph { nodes: into_nodes(walk.drafts)?, outputs, alike: Vec::new() })
+        Ok(Graph { nodes: into_nodes(walk.drafts)?, outputs, ..Graph::default() })
     }
 }
 

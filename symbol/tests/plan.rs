@@ -7,7 +7,7 @@ use executor_support::{LEN, build, programs, registry};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 use varflow_ops::{DType, Entry, PartialShape, TensorDesc};
-use varflow_symbol::plan::{EntryMap, Occupant, Place, Plan, PlanInput, runs, wanted};
+use varflow_symbol::plan::{EntryMap, Occupant, Place, Plan, PlanInput, View, runs, views, wanted};
 use varflow_symbol::{Graph, check_plan, gradient, infer_shapes};
 
 struct Case {
@@ -15,6 +15,7 @@ struct Case {
     descs: EntryMap<TensorDesc>,
     workspace_bytes: Vec<usize>,
     groups: Vec<usize>,
+    views: EntryMap<Option<View>>,
     phases: Vec<Vec<usize>>,
 }
 
@@ -34,12 +35,13 @@ impl Case {
         }
         let workspace_bytes = (0..graph.nodes.len()).map(workspace).collect();
         let groups = vec![0; graph.nodes.len()];
-        Case { graph, descs, workspace_bytes, groups, phases }
+        let views = views(&graph, &descs, &groups);
+        Case { graph, descs, workspace_bytes, groups, views, phases }
     }
 
     fn input(&self) -> PlanInput<'_> {
-        let Case { graph, descs, workspace_bytes, groups, phases } = self;
-        PlanInput { graph, descs, workspace_bytes, groups, phases }
+        let Case { graph, descs, workspace_bytes, groups, views, phases } = self;
+        PlanInput { graph, descs, views, workspace_bytes, groups, phases }
     }
 
     fn plan(&self) -> Plan {
@@ -58,13 +60,16 @@ impl Case {
         let mut most = 0;
         for (now, node) in order.iter().enumerate() {
             let alive = |e: Entry| {
-                let last = order.iter().rposition(|n| self.graph.nodes[*n].inputs.contains(&e)).or(at(e.node));
+                let is = |i: &Entry| *i == e || self.views[*i].is_some_and(|v| v.of == e);
+                let last = order.iter().rposition(|n| self.graph.nodes[*n].inputs.iter().any(is)).or(at(e.node));
                 matches!(plan.places[e], Place::Arena(_)) && at(e.node) <= Some(now) && last >= Some(now)
             };
             let entries: usize = self.descs.iter().filter(|(e, _)| alive(*e)).map(|(_, d)| d.len_bytes()).sum();
             let pairs = plan.inplace.iter().filter(|p| p.node == *node);
             let twice: usize = pairs.map(|p| self.descs[Entry { node: p.node, output: p.output }].len_bytes()).sum();
-            most = most.max(entries - twice + self.workspace_bytes[*node]);
+            let is_view = self.views.node(*node).iter().any(Option::is_some);
+            let workspace = if is_view { 0 } else { self.workspace_bytes[*node] };
+            most = most.max(entries - twice + workspace);
         }
         most
     }
@@ -94,12 +99,14 @@ proptest! {
             let is_own = case.graph.nodes[entry.node].op.is_none() || case.graph.outputs.contains(&entry);
             let runs = case.phases.iter().flatten().any(|n| *n == entry.node);
             prop_assert_eq!(*place == Place::Own, is_own);
-            prop_assert_eq!(matches!(place, Place::Arena(_)), !is_own && wanted[entry] && runs);
+            prop_assert_eq!(matches!(place, Place::View(_)), wanted[entry] && case.views[entry].is_some());
+            prop_assert_eq!(matches!(place, Place::Arena(_)), !is_own && wanted[entry] && runs && case.views[entry].is_none());
         }
 
         // In groups: sound too, and no byte is of two groups.
-        let groups = (0..case.graph.nodes.len()).map(|i| i / 3 % 2).collect();
-        let case = Case { groups, ..case };
+        let groups: Vec<usize> = (0..case.graph.nodes.len()).map(|i| i / 3 % 2).collect();
+        let views = views(&case.graph, &case.descs, &groups);
+        let case = Case { groups, views, ..case };
         let plan = case.plan();
         case.check(&plan).unwrap();
         let mut parts = [Vec::new(), Vec::new()];

@@ -3,6 +3,7 @@
 use crate::data::Dataset;
 use crate::network::{Network, NetworkSizes};
 use crate::pictures::PictureArgs;
+use crate::shapes::ShapeArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use varflow::ops::PartialShape;
@@ -99,6 +100,9 @@ pub(crate) enum Command {
     /// Print a network's layers, shapes, parameters and work.
     #[command(after_help = SUMMARY_EXAMPLES)]
     Summary(SummaryArgs),
+    /// Show a network's graph, as it is built or as it runs.
+    #[command(after_help = crate::graph::EXAMPLES)]
+    Graph(crate::graph::GraphArgs),
     /// Print the memory plan of a network, for training and for inference. Tensors begin at multiples of 64 bytes, so that
     /// a plan of tiny ones may exceed their sum.
     Plan(PlanArgs),
@@ -287,13 +291,7 @@ pub(crate) struct SummaryArgs {
     #[arg(long)]
     pub(crate) network: Network,
     #[command(flatten)]
-    pub(crate) sizes: NetworkSizes,
-    /// The whole shape of an input of a symbol file, its batch included; may be given several times.
-    #[arg(long = "input-shape", value_name = "NAME=EXTENTS", value_parser = crate::convert::input_shape)]
-    pub(crate) input_shapes: Vec<(String, PartialShape)>,
-    /// Samples a batch; by default 1, or what a symbol file says.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) batch_size: Option<u32>,
+    pub(crate) shapes: ShapeArgs,
 }
 
 #[derive(Args)]

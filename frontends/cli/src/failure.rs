@@ -79,6 +79,11 @@ pub(crate) fn say(line: &str) -> Result<(), Failure> {
     }
 }
 
+/// Writes text of several lines to standard output.
+pub(crate) fn say_lines(text: &str) -> Result<(), Failure> {
+    text.lines().try_for_each(say)
+}
+
 /// What the argument parser says, in one paragraph.
 pub(crate) fn usage_paragraph(error: &clap::Error) -> String {
     let text = error.render().to_string();

@@ -7,6 +7,7 @@ mod convert;
 mod data;
 mod doctor;
 mod failure;
+mod graph;
 mod inspect;
 mod network;
 mod operators;
@@ -17,6 +18,7 @@ mod predict;
 mod progress;
 mod run;
 mod score;
+mod shapes;
 mod show;
 mod source;
 mod train;
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Networks { json } => network::list(json),
         Command::Convert(args) => convert::run(&args, &plugins),
         Command::Summary(args) => inspect::summary(&args, &plugins),
+        Command::Graph(args) => graph::run(&args, &plugins),
         Command::Plan(args) => inspect::plan(&args, &plugins),
         Command::Ops(args) => operators::run(&args, &plugins),
         Command::Plugin(args) => plugin::run(&args),

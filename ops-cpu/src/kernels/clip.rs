@@ -13,11 +13,7 @@ fn bounds<T: Number>(call: &KernelCall<'_>) -> (T, T) {
 /// What is above the upper bound becomes that, else what is below the lower bound that; NaN stays NaN.
 pub(super) fn forward<T: Number + Element>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
     let (min, max) = bounds::<T>(call);
-    let clip = move |x: T| match x {
-        x if x > max => max,
-        x if x < min => min,
-        x => x,
-    };
+    let clip = clipped(min, max);
     Ok(Box::new(move |ctx: &mut KernelCtx<'_>| {
         let par = Workers::of(ctx);
         match ctx.pair::<T>(0, 0)? {
@@ -28,10 +24,23 @@ pub(super) fn forward<T: Number + Element>(call: &KernelCall<'_>) -> Result<Box<
     }))
 }
 
-/// The gradient passes where data is within the bounds.
+/// What [`forward`] does to an element.
+pub(super) fn clipped<T: Number>(min: T, max: T) -> impl Fn(T) -> T + Copy + Send + Sync + 'static {
+    move |x: T| match x {
+        x if x > max => max,
+        x if x < min => min,
+        x => x,
+    }
+}
+
+/// The gradient at an element: it passes where data is within the bounds.
+pub(super) fn passed_by_clip<T: Real>(min: T, max: T) -> impl Fn(T, T) -> T + Copy + Send + Sync + 'static {
+    move |g: T, x: T| if x >= min && x <= max { g } else { T::ZERO }
+}
+
 pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
     let (min, max) = bounds::<T>(call);
-    let passed = move |g: T, x: T| if x >= min && x <= max { g } else { T::ZERO };
+    let passed = passed_by_clip(min, max);
     Ok(Box::new(move |ctx: &mut KernelCtx<'_>| {
         let (par, data) = (Workers::of(ctx), ctx.input::<T>(1)?);
         match ctx.pair::<T>(0, 0)? {

@@ -7,7 +7,7 @@ use crate::compute::{Function, Number, Unary, map, map_in_place};
 use varflow_ops::{DType, Element, Kernel, KernelCall, KernelCtx, Pair, Result};
 
 /// The function's vector code, if it has some.
-fn vector(function: Function) -> Option<Unary> {
+pub(super) fn vector(function: Function) -> Option<Unary> {
     Some(match function.name {
         "relu" => Unary::Relu,
         "sigmoid" => Unary::Sigmoid,

@@ -3,7 +3,7 @@
 use super::dtype::Real;
 use super::pair::copied;
 use super::par::{Workers, chunks};
-use crate::compute::{Channels, Par, map_in_place, normal_cdf, zip_in_place};
+use crate::compute::{Channels, Mismatch, Par, map_in_place, normal_cdf, zip_in_place};
 use varflow_ops::defs::leaky_relu_saves_output;
 use varflow_ops::{Error, Kernel, KernelCall, KernelCtx, Philox, Result, Shape, WithWorkspace};
 
@@ -15,7 +15,7 @@ const GRAIN: usize = 16 * 1024;
 
 /// A rectifier without inputs but data.
 #[derive(Clone, Copy)]
-enum Rectifier<T> {
+pub(super) enum Rectifier<T> {
     Leaky {
         slope: T,
     },
@@ -28,9 +28,13 @@ enum Rectifier<T> {
 }
 
 impl<T: Real> Rectifier<T> {
-    fn new(call: &KernelCall<'_>) -> Rectifier<T> {
-        let slope = T::from_f64(call.params.float("slope"));
-        match call.params.text("act_type") {
+    fn of(call: &KernelCall<'_>) -> Rectifier<T> {
+        Rectifier::new(call.params.text("act_type"), call.params.float("slope"))
+    }
+
+    pub(super) fn new(act_type: &str, slope: f64) -> Rectifier<T> {
+        let slope = T::from_f64(slope);
+        match act_type {
             "elu" => Rectifier::Exponential { scale: T::ONE, slope },
             "selu" => Rectifier::Exponential { scale: T::from_f64(SELU.0), slope: T::from_f64(SELU.0 * SELU.1) },
             "gelu" => Rectifier::Gelu,
@@ -38,7 +42,7 @@ impl<T: Real> Rectifier<T> {
         }
     }
 
-    fn forward(self, par: &dyn Par, x: &mut [T]) {
+    pub(super) fn forward(self, par: &dyn Par, x: &mut [T]) {
         match self {
             Rectifier::Leaky { slope } => map_in_place(par, x, |x| if x > T::ZERO { x } else { slope * x }),
             Rectifier::Exponential { scale, slope } => {
@@ -49,8 +53,8 @@ impl<T: Real> Rectifier<T> {
     }
 
     /// `d` times the derivative, from the output or the input of the forward pass.
-    fn backward(self, par: &dyn Par, of_output: bool, d: &mut [T], saved: &[T]) -> Result<()> {
-        Ok(match self {
+    pub(super) fn backward(self, par: &dyn Par, of_output: bool, d: &mut [T], saved: &[T]) -> Result<(), Mismatch> {
+        match self {
             Rectifier::Leaky { slope } => zip_in_place(par, d, saved, |d, s| if s > T::ZERO { d } else { d * slope }),
             Rectifier::Exponential { scale, slope } if of_output => {
                 zip_in_place(par, d, saved, |d, y| d * if y > T::ZERO { scale } else { y + slope })
@@ -63,7 +67,7 @@ impl<T: Real> Rectifier<T> {
                 let density = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
                 d * T::from_f64(normal_cdf(x) + x * density)
             }),
-        }?)
+        }
     }
 }
 
@@ -132,7 +136,7 @@ pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>>
             }))
         }
         _ => {
-            let rectifier = Rectifier::<T>::new(call);
+            let rectifier = Rectifier::<T>::of(call);
             Ok(Box::new(move |ctx: &mut KernelCtx<'_>| {
                 rectifier.forward(&Workers::of(ctx), copied(ctx, 0, 0)?);
                 Ok(())
@@ -152,10 +156,10 @@ pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>
             Ok(Box::new(move |ctx: &mut KernelCtx<'_>| prelu_backward::<T>(ctx, channels)))
         }
         _ => {
-            let (rectifier, of_output) = (Rectifier::<T>::new(call), leaky_relu_saves_output(call.params));
+            let (rectifier, of_output) = (Rectifier::<T>::of(call), leaky_relu_saves_output(call.params));
             Ok(Box::new(move |ctx: &mut KernelCtx<'_>| {
                 let (saved, d_data) = (ctx.input(1)?, copied(ctx, 0, 0)?);
-                rectifier.backward(&Workers::of(ctx), of_output, d_data, saved)
+                Ok(rectifier.backward(&Workers::of(ctx), of_output, d_data, saved)?)
             }))
         }
     }

@@ -23,6 +23,7 @@ mod dtype;
 mod fill;
 mod fully_connected;
 mod function;
+mod fused_elementwise;
 mod gather_nd;
 mod grid_generator;
 mod group_norm;
@@ -161,6 +162,7 @@ const KERNELS: &[(&str, Make)] = &[
     ("Dropout", floats!(dropout::forward)),
     ("_backward_Dropout", floats!(dropout::backward)),
     ("Flatten", numbers!(reshape::copy)),
+    ("_FusedElementwise", floats!(fused_elementwise::forward)),
     ("FullyConnected", floats!(fully_connected::forward)),
     ("_backward_FullyConnected", floats!(fully_connected::backward)),
     ("Pooling", floats!(pooling::forward)),

@@ -51,6 +51,23 @@ fn in_place_gives_the_same_bits() {
     }
 }
 
+/// Where an operator says that its output is a part of its first input, the kernel computes just that.
+#[test]
+fn views_are_what_kernels_compute() {
+    let engine = workers(0);
+    let mut operators = BTreeSet::new();
+    for usage in in_both_dtypes().filter(|u| u.outputs.len() == 1 && !u.inputs.is_empty()) {
+        let (input, output) = (&usage.inputs[0], &usage.outputs[0]);
+        let Some(start) = usage.op.view(&usage.params, &input.desc, output) else { continue };
+        let (start, n) = (start / output.dtype.size_bytes(), output.shape.len());
+        let got = usage.run(&How::on(&engine)).unwrap();
+        assert_eq!(got.output().values, input.values[start..start + n], "{usage:?}");
+        operators.insert(usage.op.name().to_string());
+    }
+    let wanted = ["BlockGrad", "Flatten", "Reshape", "_copy", "expand_dims", "slice", "slice_axis", "squeeze"];
+    assert!(wanted.iter().all(|op| operators.contains(*op)), "{operators:?}");
+}
+
 #[test]
 fn unwanted_outputs_are_left_out() {
     let engine = workers(0);

@@ -1,7 +1,7 @@
 //! `broadcast_to` and `broadcast_axis`: axes of length 1 repeated to a given length.
 
 use super::dims::axis_of;
-use super::layout::{Backward, Dims, Layout, by, tells_nothing};
+use super::layout::{Backward, Dims, Layout, Order, by, tells_nothing};
 use crate::{Error, Params, Result, Schema};
 use std::sync::LazyLock;
 
@@ -60,7 +60,7 @@ pub(super) const BROADCAST_TO: Layout = Layout {
     check: |params| params.tuple("shape").iter().try_for_each(|d| size(params, "shape", *d).map(|_| ())),
     shape: to,
     back: tells_nothing,
-    inplace: false,
+    order: Order::Changed,
     gradient: |grad| by("_backward_broadcast_to", grad),
 };
 
@@ -82,7 +82,7 @@ pub(super) const BROADCAST_AXIS: Layout = Layout {
     },
     shape: along,
     back: tells_nothing,
-    inplace: false,
+    order: Order::Changed,
     gradient: |grad| by("_backward_broadcast_axis", grad),
 };
 

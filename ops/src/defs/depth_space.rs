@@ -1,6 +1,6 @@
 //! `depth_to_space` and `space_to_depth`: channels become blocks of pixels, and back.
 
-use super::layout::{Dims, Layout, by, unchecked};
+use super::layout::{Dims, Layout, Order, by, unchecked};
 use crate::{Error, Params, Result, Schema};
 use std::sync::LazyLock;
 
@@ -45,7 +45,7 @@ pub(super) const DEPTH_TO_SPACE: Layout = Layout {
     check: unchecked,
     shape: to_space,
     back: |params, _, out| to_depth(params, out),
-    inplace: false,
+    order: Order::Changed,
     gradient: |grad| by("space_to_depth", grad),
 };
 
@@ -58,6 +58,6 @@ pub(super) const SPACE_TO_DEPTH: Layout = Layout {
     check: unchecked,
     shape: to_depth,
     back: |params, _, out| to_space(params, out),
-    inplace: false,
+    order: Order::Changed,
     gradient: |grad| by("depth_to_space", grad),
 };

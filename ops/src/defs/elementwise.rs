@@ -1,6 +1,6 @@
 //! What operators that work element by element have in common.
 
-use crate::{Entry, Gradient, Operator, Params, Result, Schema, Shapes};
+use crate::{Entry, Gradient, Operator, Params, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 /// A schema without parameters.
@@ -25,6 +25,8 @@ pub(super) struct Elementwise {
     pub(super) output: &'static str,
     /// The inputs whose memory the output may take.
     pub(super) inplace: &'static [usize],
+    /// Whether the output is the input as it is.
+    pub(super) is_identity: bool,
     /// The gradients of the inputs; `None` for backward operators.
     pub(super) gradient: Option<GradientFn>,
 }
@@ -45,8 +47,19 @@ impl Elementwise {
             inputs: &["data"],
             output: "output",
             inplace: &[0],
+            is_identity: false,
             gradient: Some(gradient),
         }
+    }
+
+    /// An operator whose output is `data`.
+    pub(super) const fn identity(
+        name: &'static str,
+        aliases: &'static [&'static str],
+        doc: &'static str,
+        gradient: GradientFn,
+    ) -> Self {
+        Elementwise { is_identity: true, ..Self::unary(name, aliases, doc, gradient) }
     }
 
     /// An operator on `lhs` and `rhs`, which may work in place on either.
@@ -69,6 +82,7 @@ impl Elementwise {
             inputs,
             output: "d_data",
             inplace: &[0],
+            is_identity: false,
             gradient: None,
         }
     }
@@ -111,6 +125,10 @@ impl Operator for Elementwise {
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
         self.inplace.iter().map(|i| (*i, 0)).collect()
+    }
+
+    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
+        self.is_identity.then_some(0)
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -1,9 +1,9 @@
 //! `expand_dims` and `squeeze`: axes of length 1 added and dropped.
 
 use super::dims::axis_of;
-use super::layout::{Dims, Layout, follow, unchecked};
+use super::layout::{Dims, Layout, Order, follow, unchecked};
 use super::reshape::gradient;
-use crate::{Entry, Error, Gradient, Kind, Operator, Params, Result, Schema, Shapes, Value};
+use crate::{Entry, Error, Gradient, Kind, Operator, Params, Result, Schema, Shapes, TensorDesc, Value};
 use std::sync::LazyLock;
 
 static EXPAND: LazyLock<Schema> = LazyLock::new(|| {
@@ -36,7 +36,7 @@ pub(super) const EXPAND_DIMS: Layout = Layout {
         let axis = axis_of(params.int("axis"), rank + 1)?;
         Ok(out.iter().enumerate().filter(|(a, _)| *a != axis).map(|(_, d)| *d).collect())
     },
-    inplace: true,
+    order: Order::Kept,
     gradient,
 };
 
@@ -91,6 +91,10 @@ impl Operator for Squeeze {
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
         vec![(0, 0)]
+    }
+
+    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
+        Some(0)
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -37,6 +37,7 @@ const fn like(name: &'static str, doc: &'static str) -> Elementwise {
         inputs: &["data"],
         output: "output",
         inplace: &[],
+        is_identity: false,
         gradient: Some(|_| Ok(vec![None])),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::dims::product;
 use super::elementwise::NO_PARAMS;
-use crate::{Entry, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Entry, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 
 /// The elements of data, as a matrix.
 pub(super) struct Flatten;
@@ -41,6 +41,10 @@ impl Operator for Flatten {
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
         vec![(0, 0)]
+    }
+
+    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
+        Some(0)
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

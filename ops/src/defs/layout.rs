@@ -2,7 +2,7 @@
 //! gradient moves them back.
 
 use super::elementwise::GradientFn;
-use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 /// The lengths of a tensor's axes, as far as they are known.
@@ -30,10 +30,20 @@ pub(super) struct Layout {
     pub(super) shape: ShapeFn,
     /// Data's axes from the output's, where these tell; the first argument after the parameters is data's rank.
     pub(super) back: fn(&Params, usize, &[Option<usize>]) -> Result<Dims>,
-    /// Whether the elements stay in order.
-    pub(super) inplace: bool,
+    /// What becomes of the elements' order.
+    pub(super) order: Order,
     /// The gradient.
     pub(super) gradient: GradientFn,
+}
+
+/// Whether the elements of data stay in order.
+pub(super) enum Order {
+    /// No, or some come more than once.
+    Changed,
+    /// All of them, one after the other.
+    Kept,
+    /// They may be a run of data's elements: the function gives the first of these, from the parameters and data's axes.
+    Part(fn(&Params, &[usize]) -> Option<usize>),
 }
 
 /// Parameters that need no check beyond their schema.
@@ -91,7 +101,15 @@ impl Operator for Layout {
     }
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
-        if self.inplace { vec![(0, 0)] } else { Vec::new() }
+        if matches!(self.order, Order::Kept) { vec![(0, 0)] } else { Vec::new() }
+    }
+
+    fn view(&self, params: &Params, input: &TensorDesc, _: &TensorDesc) -> Option<usize> {
+        match self.order {
+            Order::Changed => None,
+            Order::Kept => Some(0),
+            Order::Part(first) => first(params, input.shape.dims())?.checked_mul(input.dtype.size_bytes()),
+        }
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

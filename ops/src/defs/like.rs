@@ -5,7 +5,7 @@ use super::dims::axis_of;
 use super::elementwise::NO_PARAMS;
 use super::layout::{Dims, bare};
 use super::reshape;
-use crate::{Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, Value};
+use crate::{Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc, Value};
 use std::sync::LazyLock;
 
 static SLICE: LazyLock<Schema> = LazyLock::new(|| {
@@ -202,6 +202,10 @@ impl Operator for Like {
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
         if self.inplace { vec![(0, 0)] } else { Vec::new() }
+    }
+
+    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
+        self.inplace.then_some(0)
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

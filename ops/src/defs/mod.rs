@@ -28,6 +28,7 @@ mod expand_squeeze;
 mod fill;
 mod flatten;
 mod fully_connected;
+mod fused_elementwise;
 mod gather_nd;
 mod grid_generator;
 mod group_norm;
@@ -79,6 +80,7 @@ pub use convolution::convolution_window;
 pub use crop::crop_origin;
 pub use deconvolution::deconvolution_window;
 pub use dims::{around_axis, axis_of};
+pub use fused_elementwise::{Program, Step, elementwise_function};
 pub use grid_generator::grid_is_affine;
 pub use l2_normalization::l2_normalization_vectors;
 pub use leaky_relu::leaky_relu_saves_output;
@@ -123,6 +125,7 @@ pub fn provider() -> Provider {
         .operator(flatten::Flatten)
         .operator(fully_connected::FullyConnected)
         .operator(fully_connected::Backward)
+        .operator(fused_elementwise::FusedElementwise)
         .operator(instance_norm::InstanceNorm)
         .operator(instance_norm::Backward)
         .operator(leaky_relu::LeakyRelu)

@@ -1,6 +1,6 @@
 //! `Pad`: more elements around images and volumes.
 
-use super::layout::{Backward, Dims, Layout, by, tells_nothing};
+use super::layout::{Backward, Dims, Layout, Order, by, tells_nothing};
 use crate::{Error, Params, Result, Schema};
 use std::sync::LazyLock;
 
@@ -86,7 +86,7 @@ pub(super) const PAD: Layout = Layout {
         }
         Ok(out.iter().zip(widths).map(|(d, [before, after])| d.and_then(|d| d.checked_sub(before + after))).collect())
     },
-    inplace: false,
+    order: Order::Changed,
     gradient: |grad| by("_backward_Pad", grad),
 };
 

@@ -1,7 +1,7 @@
 //! `tile` and `repeat`: elements several times.
 
 use super::dims::axis_of;
-use super::layout::{Backward, Dims, Layout, by, tells_nothing, unchecked};
+use super::layout::{Backward, Dims, Layout, Order, by, tells_nothing, unchecked};
 use crate::{Error, Kind, Params, Result, Schema, Value};
 use std::sync::LazyLock;
 
@@ -66,7 +66,7 @@ pub(super) const TILE_OP: Layout = Layout {
         dims.zip(reps).map(|(d, r)| times(d, r)).collect()
     },
     back: tells_nothing,
-    inplace: false,
+    order: Order::Changed,
     gradient: |grad| by("_backward_tile", grad),
 };
 
@@ -87,7 +87,7 @@ pub(super) const REPEAT_OP: Layout = Layout {
         Ok(out)
     },
     back: tells_nothing,
-    inplace: false,
+    order: Order::Changed,
     gradient: |grad| by("_backward_repeat", grad),
 };
 

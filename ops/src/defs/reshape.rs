@@ -2,7 +2,7 @@
 
 use super::dims::product;
 use super::elementwise::NO_PARAMS;
-use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes};
+use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -62,6 +62,10 @@ impl Operator for Reshape {
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
         vec![(0, 0)]
+    }
+
+    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
+        Some(0)
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
@@ -283,5 +287,9 @@ impl Operator for Backward {
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
         vec![(0, 0)]
+    }
+
+    fn view(&self, _: &Params, _: &TensorDesc, _: &TensorDesc) -> Option<usize> {
+        Some(0)
     }
 }

@@ -1,6 +1,6 @@
 //! `reverse`: axes turned round.
 
-use super::layout::{Dims, Layout, by};
+use super::layout::{Dims, Layout, Order, by};
 use crate::{Error, Params, Result, Schema};
 use std::sync::LazyLock;
 
@@ -38,6 +38,6 @@ pub(super) const REVERSE: Layout = Layout {
     },
     shape,
     back: |_, _, out| Ok(out.to_vec()),
-    inplace: false,
+    order: Order::Changed,
     gradient: |grad| by("reverse", grad),
 };

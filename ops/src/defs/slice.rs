@@ -1,7 +1,7 @@
 //! `slice` and `slice_axis`: a box of a tensor, with steps.
 
 use super::dims::axis_of;
-use super::layout::{Backward, Dims, Layout, by, tells_nothing, unchecked};
+use super::layout::{Backward, Dims, Layout, Order, by, tells_nothing, unchecked};
 use crate::{Error, Kind, Params, Result, Schema, Value};
 use std::sync::LazyLock;
 
@@ -152,7 +152,7 @@ pub(super) const SLICE_OP: Layout = Layout {
     check: |params| bounds(params).map(|_| ()),
     shape,
     back: tells_nothing,
-    inplace: false,
+    order: Order::Part(part),
     gradient: |grad| by("_backward_slice", grad),
 };
 
@@ -168,9 +168,27 @@ pub(super) const SLICE_AXIS_OP: Layout = Layout {
         let axis = axis_of(params.int("axis"), rank)?;
         Ok(out.iter().enumerate().map(|(a, d)| d.filter(|_| a != axis)).collect())
     },
-    inplace: false,
+    order: Order::Part(part),
     gradient: |grad| by("_backward_slice_axis", grad),
 };
+
+/// The first element of data in the output, where the output is a run of data's elements.
+fn part(params: &Params, dims: &[usize]) -> Option<usize> {
+    let spans = slice_spans(params, dims).ok()?;
+    let mut inner: usize = 1; // elements of a place along the axis at hand
+    let mut first = 0;
+    let mut is_cut = false;
+    for (span, len) in spans.iter().zip(dims).rev() {
+        // Within an axis that is cut, all outer axes have one place in the output.
+        if span.step != 1 && span.len > 1 || is_cut && span.len != 1 || span.len == 0 {
+            return None;
+        }
+        first += span.start * inner;
+        is_cut |= span.len < *len;
+        inner = inner.checked_mul(*len)?;
+    }
+    Some(first)
+}
 
 /// The gradients of both.
 pub(super) const BACKWARD: [Backward; 2] = [

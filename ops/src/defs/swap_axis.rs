@@ -1,7 +1,7 @@
 //! `SwapAxis`: two axes in each other's place.
 
 use super::dims::axis_of;
-use super::layout::{Dims, Layout, by, unchecked};
+use super::layout::{Dims, Layout, Order, by, unchecked};
 use crate::{Params, Result, Schema};
 use std::sync::LazyLock;
 
@@ -38,6 +38,6 @@ pub(super) const SWAP_AXIS: Layout = Layout {
     check: unchecked,
     shape: swapped,
     back: |params, _, out| swapped(params, out),
-    inplace: false,
+    order: Order::Changed,
     gradient: |grad| by("SwapAxis", grad),
 };

@@ -10,12 +10,17 @@ const PASSED_ON: GradientFn = |g| Ok(vec![Some(g.out_grad(0)?)]);
 
 /// The operators whose gradients are not of the table below.
 pub(super) const ALL: [Elementwise; 16] = [
-    Elementwise::unary("_copy", &["identity"], "output = data.", PASSED_ON),
+    Elementwise::identity("_copy", &["identity"], "output = data.", PASSED_ON),
     Elementwise::unary("_CrossDeviceCopy", &[], "output = data, on the device of whom it is for.", |g| {
         let inputs = [g.out_grad(0)?];
         Ok(vec![Some(compose(g, "data", "_CrossDeviceCopy", &inputs)?)])
     }),
-    Elementwise::unary("BlockGrad", &["stop_gradient"], "output = data; no gradient passes back through it.", BLOCKED),
+    Elementwise::identity(
+        "BlockGrad",
+        &["stop_gradient"],
+        "output = data; no gradient passes back through it.",
+        BLOCKED,
+    ),
     Elementwise::unary("negative", &[], "output = -data.", |g| {
         let inputs = [g.out_grad(0)?];
         Ok(vec![Some(compose(g, "data", "negative", &inputs)?)])

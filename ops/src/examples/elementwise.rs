@@ -10,6 +10,19 @@ const S: Given = &[("scalar", "1.5")];
 const C: (&[usize], Values) = (&[2, 3, 4], Classes(3));
 
 pub(super) const EXAMPLES: &[Example] = &[
+    ("_FusedElementwise", &[("num_args", "1"), ("program", "sigmoid 0; elemwise_mul 1 0")], &[D], &[D.0]),
+    (
+        "_FusedElementwise",
+        &[
+            ("num_args", "3"),
+            (
+                "program",
+                "elu[0.5] 0; _rminus_scalar[1.5] 3; _backward_tanh 4 1; _hypot 2 0; _maximum 5 6; clip[-1,2] 7",
+            ),
+        ],
+        &[D, D, P],
+        &[D.0],
+    ),
     ("relu", &[], &[D], &[D.0]),
     ("sigmoid", &[], &[D], &[D.0]),
     ("tanh", &[], &[D], &[D.0]),

@@ -7,9 +7,8 @@ use super::options::BindOptions;
 use super::report::PlanReport;
 use super::{Executor, Named};
 use crate::placement::{COPY, group_of};
-use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput};
+use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput, View};
 use crate::{Graph, Node, check_plan};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
@@ -31,10 +30,8 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
         workspace_bytes[*node] = kernel.workspace_bytes().max(workspace_bytes[*node]);
     }
     let (graph, descs, phases) = (&net.graph, &net.descs, &net.phases);
-    let names: BTreeSet<&str> = options.groups.keys().map(String::as_str).collect();
-    let group = |node| group_of(node, &names).map_or(0, |g| 1 + names.iter().take_while(|n| **n < g).count());
-    let groups: Vec<usize> = graph.nodes.iter().map(group).collect();
-    let input = PlanInput { graph, descs, workspace_bytes: &workspace_bytes, groups: &groups, phases };
+    let input =
+        PlanInput { graph, descs, views: &net.views, workspace_bytes: &workspace_bytes, groups: &net.groups, phases };
     let plan = Plan::new(&input)?;
     if cfg!(debug_assertions) && graph.nodes.len() <= MAX_CHECKED {
         check_plan(&input, &plan)?;
@@ -45,6 +42,7 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     };
     let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, given, &arena, options)?;
 
+    let names = options.group_names();
     let lane = |node: &Node| {
         let lanes = options.groups.get(group_of(node, &names)?)?;
         let is_copy = node.op.as_ref().is_some_and(|op| op.name() == COPY);
@@ -96,7 +94,7 @@ fn kernels_of(registry: &Registry, net: &Network, nodes: &[usize], is_train: boo
     let mut kernels = Vec::with_capacity(nodes.len());
     for &i in nodes {
         let node = &net.graph.nodes[i];
-        let Some(op) = &node.op else { continue };
+        let Some(op) = node.op.as_ref().filter(|_| net.views.node(i).iter().all(Option::is_none)) else { continue };
         let inputs: Vec<TensorDesc> = node.inputs.iter().map(|e| net.descs[*e].clone()).collect();
         let call = KernelCall {
             op: &**op,
@@ -141,6 +139,10 @@ impl Tensors {
             let shared = options.shared.get(&node.name).filter(|_| is_users[i]);
             let from_other = options.sharing.as_ref().and_then(|s| s.tensors.get(&node.name)).filter(|_| is_users[i]);
             let is_data = given.iter().any(|(name, _)| *name == node.name);
+            if let Some(value) = net.graph.constants.get(&node.name) {
+                entries[entry] = Some(Tensor::from_bytes(engine, desc.clone(), &value.bytes)?);
+                continue;
+            }
             entries[entry] = Some(match (shared, from_other) {
                 (Some(tensor), _) => checked_share(engine, "shared for", &node.name, tensor, desc)?,
                 (None, Some(tensor)) if is_data => match tensor.first(desc.shape.clone()) {
@@ -178,7 +180,14 @@ impl Tensors {
                     entries[entry] = Some(Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?);
                 }
                 Place::Arena(start) => entries[entry] = Some(in_arena(*start, desc.clone())?),
-                Place::Own | Place::Nowhere => {}
+                Place::Own | Place::Nowhere | Place::View(_) => {}
+            }
+        }
+        for (entry, place) in plan.places.iter() {
+            if let Place::View(View { of, offset }) = place {
+                let missing = || Error::Contract(format!("is a view of {of:?}, which has no memory"));
+                let of = entries[*of].as_ref().ok_or_else(|| missing().at(net.graph.nodes[entry.node].place()))?;
+                entries[entry] = Some(of.part(*offset, net.descs[entry].clone())?);
             }
         }
         let workspace = |(node, start): (usize, &Option<usize>)| {

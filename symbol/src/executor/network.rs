@@ -2,10 +2,11 @@
 //! and who gets which gradient.
 
 use super::options::{BindOptions, GradReq};
-use crate::placement::{GROUP, place, set_group};
-use crate::plan::{EntryMap, runs, wanted};
+use crate::pass::{Draft, Stage};
+use crate::placement::{GROUP, group_of, place, set_group};
+use crate::plan::{EntryMap, View, runs, views, wanted};
 use crate::{Graph, Node, gradient, infer_dtypes, infer_shapes};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use varflow_ops::{Attrs, DType, Entry, Error, PartialShape, Registry, Result, Shape, TensorDesc};
 
 /// The gradient of an argument.
@@ -24,6 +25,10 @@ pub(super) struct Network {
     pub(super) graph: Graph,
     pub(super) descs: EntryMap<TensorDesc>,
     pub(super) wanted: EntryMap<bool>,
+    /// The group of every node: one number a group of the options, 0 for the others.
+    pub(super) groups: Vec<usize>,
+    /// The results that are the bytes of others.
+    pub(super) views: EntryMap<Option<View>>,
     /// The nodes that run: forward, and for training backward.
     pub(super) phases: Vec<Vec<usize>>,
     pub(super) arguments: Vec<usize>,
@@ -41,34 +46,24 @@ impl Network {
         given: &[(String, Shape)],
         options: &BindOptions,
     ) -> Result<Network> {
-        let groups = options.groups.keys().map(String::as_str).collect();
-        let placed = if options.groups.is_empty() { None } else { Some(place(forward, registry, &groups)?) };
-        let forward = placed.as_ref().unwrap_or(forward);
-        let (arguments, auxiliaries) = (forward.arguments(), forward.auxiliaries());
-        check_names(forward, &arguments, &auxiliaries, options)?;
-        let shapes = forward_shapes(forward, given, options)?;
-        let dtypes = given_dtypes(options);
+        let Passed { draft, users, wrt, grads, heads } = Passed::new(forward, registry, given, options)?;
+        let (mut graph, num_forward, num_outputs) = (draft.graph, draft.num_forward, heads.len());
+        let mut computed = graph.outputs.split_off(num_outputs).into_iter();
+        let mut net = Network::of(Draft { graph, ..draft }, &users)?;
         if !options.for_training {
-            let dtypes = infer_dtypes(forward, &dtypes)?;
-            let mut net = Network::of(forward.clone(), &shapes, &dtypes, arguments, auxiliaries);
             net.wanted = wanted(&net.graph);
             net.phases = vec![net.running(0..net.graph.nodes.len())];
+            net.find_views(options);
             return Ok(net);
         }
-        let req = |node: &usize| grad_req(&forward.nodes[*node].name, given, options);
-        let wrt: Vec<usize> = arguments.iter().copied().filter(|a| req(a) != GradReq::Null).collect();
-        let made = gradient(forward, registry, &wrt)?;
-        let variables = arguments.iter().chain(&auxiliaries);
-        let known: Vec<(&str, PartialShape)> =
-            variables.map(|v| (forward.nodes[*v].name.as_str(), PartialShape::from(&shapes[*v][0]))).collect();
-        let (shapes, dtypes) = (infer_shapes(&made.graph, &known)?, infer_dtypes(&made.graph, &dtypes)?);
-        let mut net = Network::of(made.graph, &shapes, &dtypes, arguments, auxiliaries);
-        net.head_grads = made.head_grads;
+        let numbers = net.numbers();
+        net.head_grads = heads.iter().map(|h| h.as_ref().and_then(|name| numbers.get(name).copied())).collect();
         let mut append = Append { registry, taken: net.outputs.iter().copied().collect(), appended: Vec::new() };
-        for (argument, entry) in wrt.into_iter().zip(made.grads) {
-            let asked_for = options.grad_req.contains_key(&net.graph.nodes[argument].name);
-            if entry.is_some() || asked_for {
-                let grad = append.gradient(&mut net.graph, argument, entry, req(&argument))?;
+        for (name, is_computed) in wrt.iter().zip(grads) {
+            let entry = if is_computed { computed.next() } else { None };
+            let Some(&argument) = numbers.get(name) else { continue };
+            if entry.is_some() || options.grad_req.contains_key(name) {
+                let grad = append.gradient(&mut net.graph, argument, entry, grad_req(name, given, options))?;
                 net.graph.outputs.extend(grad.entry);
                 net.grads.push(grad);
             }
@@ -79,40 +74,147 @@ impl Network {
         let like = |e: Entry| appended(e.node).map_or(e, |a| Entry { node: a.like, output: 0 });
         net.descs = EntryMap::from_fn(&net.graph, |e| net.descs[like(e)].clone());
         net.wanted = wanted(&net.graph);
-        let mut backward = net.running(made.num_forward..net.graph.nodes.len());
+        let mut backward = net.running(num_forward..net.graph.nodes.len());
         // The sort keeps the order of equals, so an appended node comes right after the one that it reads.
         backward.sort_by_key(|i| appended(*i).map_or(*i, |a| a.after));
-        net.phases = vec![net.running(0..made.num_forward), backward];
+        net.phases = vec![net.running(0..num_forward), backward];
+        net.find_views(options);
         Ok(net)
+    }
+
+    /// Groups, and the views that they allow.
+    fn find_views(&mut self, options: &BindOptions) {
+        let names = options.group_names();
+        let group = |node| group_of(node, &names).map_or(0, |g| 1 + names.iter().take_while(|n| **n < g).count());
+        self.groups = self.graph.nodes.iter().map(group).collect();
+        self.views = views(&self.graph, &self.descs, &self.groups);
     }
 
     fn running(&self, nodes: std::ops::Range<usize>) -> Vec<usize> {
         nodes.filter(|i| runs(&self.graph, &self.wanted, *i)).collect()
     }
 
-    fn of(
-        graph: Graph,
-        shapes: &[Vec<Shape>],
-        dtypes: &[Vec<DType>],
-        arguments: Vec<usize>,
-        auxiliaries: Vec<usize>,
-    ) -> Network {
-        let descs =
-            EntryMap::from_fn(&graph, |e| TensorDesc::new(shapes[e.node][e.output].clone(), dtypes[e.node][e.output]));
-        let outputs = graph.outputs.clone();
-        let head_grads = vec![None; outputs.len()];
-        Network {
-            graph,
+    /// The number of each node, by name.
+    fn numbers(&self) -> HashMap<String, usize> {
+        self.graph.nodes.iter().enumerate().map(|(i, node)| (node.name.clone(), i)).collect()
+    }
+
+    /// # Errors
+    /// A pass that took out a variable, or left open what shape an entry has.
+    fn of(draft: Draft, users: &Users) -> Result<Network> {
+        let numbers = draft.numbers();
+        let find = |name: &String| {
+            let missing = || Error::Contract(format!("passes have taken out the variable \"{name}\""));
+            numbers.get(name.as_str()).copied().ok_or_else(missing)
+        };
+        let arguments = users.arguments.iter().map(find).collect::<Result<_>>()?;
+        let auxiliaries = users.auxiliaries.iter().map(find).collect::<Result<_>>()?;
+        let descs = draft.complete_descs()?;
+        let outputs = draft.graph.outputs.clone();
+        Ok(Network {
+            graph: draft.graph,
             descs,
             wanted: EntryMap::default(),
+            groups: Vec::new(),
+            views: EntryMap::default(),
             phases: Vec::new(),
             arguments,
             auxiliaries,
+            head_grads: vec![None; outputs.len()],
             outputs,
-            head_grads,
             grads: Vec::new(),
-        }
+        })
     }
+}
+
+/// The names of the variables that users see.
+struct Users {
+    arguments: Vec<String>,
+    auxiliaries: Vec<String>,
+}
+
+fn names_of(graph: &Graph, nodes: &[usize]) -> Vec<String> {
+    nodes.iter().map(|i| graph.nodes[*i].name.clone()).collect()
+}
+
+fn describe_all(graph: &Graph, shapes: &[Vec<Shape>], dtypes: &[Vec<DType>]) -> EntryMap<Option<TensorDesc>> {
+    let desc = |e: Entry| TensorDesc::new(shapes[e.node][e.output].clone(), dtypes[e.node][e.output]);
+    EntryMap::from_fn(graph, |e| Some(desc(e)))
+}
+
+/// The graph that an executor bound so runs, once passes have run. Bound for training it is the whole graph, and the gradients
+/// come after the network's outputs.
+///
+/// # Errors
+/// As [`Executor::bind_graph`](super::Executor::bind_graph), but for tensors and kernels.
+pub fn passed(graph: &Graph, registry: &Registry, given: &[(String, Shape)], options: &BindOptions) -> Result<Draft> {
+    Ok(Passed::new(graph, registry, given, options)?.draft)
+}
+
+/// A network that passes have been over, and who is who in it.
+struct Passed {
+    /// Gradients come after the outputs that users see.
+    draft: Draft,
+    users: Users,
+    /// The arguments whose gradients are asked for, and which of these are computed.
+    wrt: Vec<String>,
+    grads: Vec<bool>,
+    /// For each output the name of the variable that stands for its gradient, if it takes one.
+    heads: Vec<Option<String>>,
+}
+
+impl Passed {
+    fn new(forward: &Graph, registry: &Registry, given: &[(String, Shape)], options: &BindOptions) -> Result<Passed> {
+        let groups = options.groups.keys().map(String::as_str).collect();
+        let placed = if options.groups.is_empty() { None } else { Some(place(forward, registry, &groups)?) };
+        let forward = placed.as_ref().unwrap_or(forward);
+        let (arguments, auxiliaries) = (forward.arguments(), forward.auxiliaries());
+        check_names(forward, &arguments, &auxiliaries, options)?;
+        let shapes = forward_shapes(forward, given, options)?;
+        let dtypes = infer_dtypes(forward, &given_dtypes(options))?;
+        let users = Users { arguments: names_of(forward, &arguments), auxiliaries: names_of(forward, &auxiliaries) };
+        let mut draft = Draft::new(forward.clone(), describe_all(forward, &shapes, &dtypes));
+        if !options.for_training {
+            options.passes.run(&mut draft, registry, Stage::Inference)?;
+            let heads = vec![None; draft.graph.outputs.len()];
+            return Ok(Passed { draft, users, wrt: Vec::new(), grads: Vec::new(), heads });
+        }
+        options.passes.run(&mut draft, registry, Stage::Forward)?;
+        let asked_for = |a: &&String| grad_req(a, given, options) != GradReq::Null;
+        let wrt: Vec<String> = users.arguments.iter().filter(asked_for).cloned().collect();
+        let Differentiated { mut draft, grads, heads } = differentiate(&draft, registry, &wrt)?;
+        // To passes the gradients are outputs like others.
+        draft.graph.outputs.extend(grads.iter().flatten());
+        options.passes.run(&mut draft, registry, Stage::Training)?;
+        Ok(Passed { draft, users, wrt, grads: grads.iter().map(Option::is_some).collect(), heads })
+    }
+}
+
+/// A graph with gradients.
+struct Differentiated {
+    draft: Draft,
+    /// The gradient of each argument asked for.
+    grads: Vec<Option<Entry>>,
+    /// For each output the name of the variable that stands for its gradient, if it takes one.
+    heads: Vec<Option<String>>,
+}
+
+/// Appends the gradients of the arguments `wrt`.
+fn differentiate(forward: &Draft, registry: &Registry, wrt: &[String]) -> Result<Differentiated> {
+    let numbers = forward.numbers();
+    let wrt: Vec<usize> = wrt.iter().filter_map(|name| numbers.get(name.as_str()).copied()).collect();
+    let made = gradient(&forward.graph, registry, &wrt)?;
+    let variables = forward.graph.nodes.iter().enumerate().filter(|(_, node)| node.op.is_none());
+    let known: Vec<(&str, &TensorDesc)> = variables
+        .filter_map(|(i, n)| Some((n.name.as_str(), forward.descs[Entry { node: i, output: 0 }].as_ref()?)))
+        .collect();
+    let shapes: Vec<(&str, PartialShape)> = known.iter().map(|(n, d)| (*n, PartialShape::from(&d.shape))).collect();
+    let dtypes: Vec<(&str, DType)> = known.iter().map(|(n, d)| (*n, d.dtype)).collect();
+    let (shapes, dtypes) = (infer_shapes(&made.graph, &shapes)?, infer_dtypes(&made.graph, &dtypes)?);
+    let descs = describe_all(&made.graph, &shapes, &dtypes);
+    let heads = made.head_grads.iter().map(|h| h.map(|i| made.graph.nodes[i].name.clone())).collect();
+    let draft = Draft { graph: made.graph, descs, num_forward: made.num_forward };
+    Ok(Differentiated { draft, grads: made.grads, heads })
 }
 
 /// A node that the executor adds: the node whose shape and dtype it has, and the node that it runs after.
@@ -170,8 +272,7 @@ fn grad_req(argument: &str, given: &[(String, Shape)], options: &BindOptions) ->
 }
 
 fn check_names(graph: &Graph, arguments: &[usize], auxiliaries: &[usize], options: &BindOptions) -> Result<()> {
-    let names = |nodes: &[usize]| -> Vec<String> { nodes.iter().map(|i| graph.nodes[*i].name.clone()).collect() };
-    let (arguments, auxiliaries) = (names(arguments), names(auxiliaries));
+    let (arguments, auxiliaries) = (names_of(graph, arguments), names_of(graph, auxiliaries));
     let refuse = |what: &str, name: &str, wanted: &[String]| {
         Err(Error::Param(format!("{what} names \"{name}\", wanted one of {}", wanted.join(", "))))
     };

@@ -1,7 +1,8 @@
 //! How an executor is to be bound.
 
 use super::arena::Arena;
-use std::collections::BTreeMap;
+use crate::Passes;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use varflow_engine::LaneHandle;
 use varflow_ops::{DType, Tensor};
@@ -66,6 +67,14 @@ pub struct BindOptions {
     /// Where the nodes of a group run, by the value of their attribute `__ctx_group__`; the others run on the engine's default
     /// lane. What crosses from group to group is copied on the copy lane of the group that it is for.
     pub groups: BTreeMap<String, GroupLanes>,
+    /// What is done to the graph before it is planned. The default is every pass.
+    pub passes: Passes,
     /// The seed of random operators.
     pub seed: u64,
+}
+
+impl BindOptions {
+    pub(super) fn group_names(&self) -> BTreeSet<&str> {
+        self.groups.keys().map(String::as_str).collect()
+    }
 }

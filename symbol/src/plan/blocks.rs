@@ -35,7 +35,7 @@ impl Blocks {
         for (position, &i) in live.order.iter().enumerate() {
             let places: Vec<Entry> = (0..wanted.node(i).len())
                 .map(|output| Entry { node: i, output })
-                .filter(|e| wanted[*e] && !own.contains(e))
+                .filter(|e| wanted[*e] && !own.contains(e) && input.views[*e].is_none())
                 .collect();
             blocks.take_over_inputs(input, live, i, position, &places);
             for entry in places {
@@ -47,7 +47,8 @@ impl Blocks {
                 }
             }
             let bytes = input.workspace_bytes[i];
-            if bytes > 0 {
+            let is_view = input.views.node(i).iter().any(Option::is_some);
+            if bytes > 0 && !is_view {
                 blocks.of_workspace[i] = Some(blocks.spans.len());
                 blocks.spans.push(Span { birth: position, death: position, bytes });
                 blocks.groups.push(input.groups[i]);
@@ -87,11 +88,17 @@ impl Blocks {
         for (from, output) in pairs {
             let to = Entry { node: i, output };
             let Some(&source) = node.inputs.get(from) else { continue };
+            let root = |e: Entry| input.views[e].map_or(e, |v| v.of);
+            let source = match input.views[source] {
+                Some(view) if input.descs[view.of].len_bytes() == input.descs[source].len_bytes() => view.of,
+                Some(_) => continue,
+                None => source,
+            };
             let Some(block) = self.of_entry[source] else { continue };
             let free = live.last[source] == Some(position)
                 && self.groups[block] == input.groups[i]
                 && !mutates.contains(&from)
-                && node.inputs.iter().filter(|e| **e == source).count() == 1
+                && node.inputs.iter().filter(|e| root(**e) == source).count() == 1
                 && self.spans[block].death == position;
             let fits = outputs.contains(&to) && self.of_entry[to].is_none() && {
                 let (a, b) = (&input.descs[source], &input.descs[to]);

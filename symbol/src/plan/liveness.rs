@@ -33,7 +33,7 @@ pub fn runs(graph: &Graph, wanted: &EntryMap<bool>, i: usize) -> bool {
 pub(super) struct Liveness {
     /// The nodes in execution order.
     pub(super) order: Vec<usize>,
-    /// For entries of nodes that run: the position of the last node that touches it.
+    /// For entries of nodes that run: the position of the last node that touches it, or a view of it.
     pub(super) last: EntryMap<Option<usize>>,
 }
 
@@ -60,6 +60,9 @@ impl Liveness {
                     return Err(contract(format!("{} runs before its input {entry:?}", node.place())));
                 }
                 last[*entry] = Some(position);
+                if let Some(view) = input.views[*entry] {
+                    last[view.of] = Some(position);
+                }
             }
             for output in 0..last.node(i).len() {
                 let seen = last[Entry { node: i, output }].replace(position);

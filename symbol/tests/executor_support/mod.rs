@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use varflow_ops::{
     DeviceKind, Entry, Error, Gradient, Kernel, KernelCtx, Operator, Pair, Params, PartialShape, Philox, Provider,
-    Registry, Result, Schema, Shapes, WithWorkspace, name_hash,
+    Registry, Result, Schema, Shapes, TensorDesc, WithWorkspace, name_hash,
 };
 use varflow_symbol::{Graph, Node};
 
@@ -14,7 +14,7 @@ use varflow_symbol::{Graph, Node};
 type Row = (&'static str, usize, usize, usize, &'static [(usize, usize)]);
 
 /// The operators.
-const OPS: [Row; 13] = [
+const OPS: [Row; 16] = [
     ("_copy", 1, 0, 1, &[(0, 0)]),
     ("_grad_add", 2, 0, 1, &[(0, 0), (1, 0)]),
     ("add", 2, 0, 1, &[(0, 0), (1, 0)]),
@@ -26,11 +26,14 @@ const OPS: [Row; 13] = [
     ("fold", 1, 0, 1, &[]),        // halves the length
     ("unfold", 1, 0, 1, &[]),      // doubles it
     ("count", 1, 1, 1, &[(0, 0)]), // x + state, and the state goes up by one
+    ("same", 1, 0, 1, &[(0, 0)]),  // a view
+    ("latter", 1, 0, 1, &[]),      // a view of the second half
+    ("lift", 1, 0, 1, &[]),        // zeroes before it, as many
     ("check", 1, 0, 1, &[(0, 0)]), // x, but an error if its first element is above 1e30
     ("_CrossDeviceCopy", 1, 0, 1, &[]),
 ];
 const RANDOM_FROM: usize = 2;
-const RANDOM_TO: usize = 11;
+const RANDOM_TO: usize = 13;
 
 static SCHEMA: std::sync::LazyLock<Schema> = std::sync::LazyLock::new(Schema::new);
 
@@ -61,13 +64,20 @@ impl Operator for TestOp {
     fn infer_shape(&self, _: &Params, s: &mut Shapes) -> Result<()> {
         let len = |s: &Shapes| s.known(0).map(|x| x[0]);
         match self.name() {
-            "fold" => len(s).map_or(Ok(()), |n| s.set_output(0, PartialShape::new([Some(n / 2)]), "half")),
-            "unfold" => len(s).map_or(Ok(()), |n| s.set_output(0, PartialShape::new([Some(n * 2)]), "twice")),
+            "fold" | "latter" => len(s).map_or(Ok(()), |n| s.set_output(0, PartialShape::new([Some(n / 2)]), "half")),
+            "unfold" | "lift" => len(s).map_or(Ok(()), |n| s.set_output(0, PartialShape::new([Some(n * 2)]), "twice")),
             "count" => {
                 s.set_input(1, PartialShape::new([Some(1)]), "always")?;
                 s.same(&[0], &[0])
             }
             _ => s.same(&(0..s.num_inputs()).collect::<Vec<_>>(), &(0..s.num_outputs()).collect::<Vec<_>>()),
+        }
+    }
+    fn view(&self, _: &Params, input: &TensorDesc, output: &TensorDesc) -> Option<usize> {
+        match self.name() {
+            "same" => Some(0),
+            "latter" => Some(input.len_bytes() - output.len_bytes()),
+            _ => None,
         }
     }
     fn gradient(&self, g: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
@@ -102,6 +112,8 @@ impl Operator for TestOp {
                 None => vec![None],
             },
             "_CrossDeviceCopy" => vec![Some(add("_CrossDeviceCopy", "dx", &[g.out_grad(0)?], g.graph)?)],
+            "latter" => vec![Some(add("lift", "dx", &[g.out_grad(0)?], g.graph)?)],
+            "lift" => vec![Some(add("latter", "dx", &[g.out_grad(0)?], g.graph)?)],
             "fold" => vec![Some(add("unfold", "dx", &[g.out_grad(0)?], g.graph)?)],
             "unfold" => vec![Some(add("fold", "dx", &[g.out_grad(0)?], g.graph)?)],
             _ => vec![Some(g.out_grad(0)?)],
@@ -163,7 +175,7 @@ fn mask(rng: Philox, is_train: bool, i: usize) -> f32 {
 
 fn run(name: &str, is_train: bool, ctx: &mut KernelCtx<'_>) -> Result<()> {
     match name {
-        "_copy" | "_CrossDeviceCopy" => map(ctx.pair(0, 0)?, |x| x),
+        "_copy" | "same" | "_CrossDeviceCopy" => map(ctx.pair(0, 0)?, |x| x),
         "add" | "_grad_add" => binary(ctx, |a, b| a + b)?,
         "mul" => binary(ctx, |a, b| a * b)?,
         "neg" => map(ctx.pair(0, 0)?, |x| -x),
@@ -202,6 +214,15 @@ fn run(name: &str, is_train: bool, ctx: &mut KernelCtx<'_>) -> Result<()> {
                     }
                 }
             }
+        }
+        "latter" => {
+            let (x, y) = (ctx.input::<f32>(0)?, ctx.output::<f32>(0)?);
+            y.copy_from_slice(&x[x.len() - y.len()..]);
+        }
+        "lift" => {
+            let (x, y) = (ctx.input::<f32>(0)?, ctx.output::<f32>(0)?);
+            y[..x.len()].fill(0.0);
+            y[x.len()..].copy_from_slice(x);
         }
         "fold" => {
             let x = ctx.input::<f32>(0)?;
@@ -259,6 +280,8 @@ pub fn evaluate(
                 let m: Vec<f32> = (0..x.len()).map(|i| mask(rng, is_train, i)).collect();
                 vec![x.iter().zip(&m).map(|(x, m)| x * m).collect(), m]
             }
+            "latter" => vec![x[x.len() / 2..].to_vec()],
+            "lift" => vec![[vec![0.0; x.len()], x.clone()].concat()],
             "fold" => vec![x.chunks(2).map(|x| x[0] + x[1]).collect()],
             "unfold" => vec![x.iter().flat_map(|x| [*x, *x]).collect()],
             "count" => {
@@ -308,7 +331,7 @@ pub fn build(registry: &Registry, choices: &[Choice], heads: &[usize]) -> Graph 
         let recent = |i: usize, len: usize| len - 1 - (i * i / 1000) * len / 1000;
         let (first, len) = open[recent(a, open.len())];
         let (name, op) = match OPS[op].0 {
-            "fold" if len < 2 || len % 2 == 1 => ("neg", None),
+            "fold" | "latter" if len < 2 || len % 2 == 1 => ("neg", None),
             "unfold" if len > 2 * LEN => ("neg", None),
             name => (name, Some(op)),
         };
@@ -330,7 +353,7 @@ pub fn build(registry: &Registry, choices: &[Choice], heads: &[usize]) -> Graph 
             inputs,
         });
         let len = match name {
-            "fold" => len / 2,
+            "fold" | "latter" => len / 2,
             "unfold" => len * 2,
             _ => len,
         };
