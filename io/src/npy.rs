@@ -4,8 +4,9 @@
 
 use crate::array::{Array, ByteOrder};
 use crate::input::Input;
+use std::io::Write;
 use std::path::Path;
-use varflow_ops::{DType, Error, Result, Shape, TensorDesc};
+use varflow_ops::{DType, Error, Result, Shape, TensorDesc, save_atomically};
 
 const MAGIC: [u8; 6] = *b"\x93NUMPY";
 /// NumPy itself refuses longer headers unless told otherwise.
@@ -47,14 +48,16 @@ pub fn decode_npy(name: &str, bytes: &[u8]) -> Result<Array> {
     read(Input::from_bytes(name, bytes)?)
 }
 
-/// Writes an array as a `.npy` file of version 1.
+/// Writes an array as a `.npy` file of version 1, [atomically](save_atomically).
 ///
 /// # Errors
 /// A `bfloat16` array, which the format has no name for; a file that cannot be written.
 pub fn write_npy(path: impl AsRef<Path>, array: &Array) -> Result<()> {
     let path = path.as_ref();
     let bytes = encode_npy(array).map_err(|e| e.at(path.display().to_string()))?;
-    std::fs::write(path, bytes).map_err(|e| Error::io(format!("cannot write {}", path.display()), e))
+    save_atomically(path, |out| {
+        out.write_all(&bytes).map_err(|e| Error::io(format!("cannot write {}", path.display()), e))
+    })
 }
 
 /// An array as the bytes of a `.npy` file of version 1.

@@ -194,6 +194,9 @@ pub fn infer_outputs(op: &dyn Operator, params: &Params, node: &str, inputs: &[T
     let mut out = Vec::new();
     for ((name, shape), dtype) in outputs.iter().zip(shapes).zip(dtypes) {
         match (shape.known(), dtype) {
+            (Some(shape), _) if shape.checked_len().is_none() => {
+                return Err(Error::Shape(format!("{name} has shape {shape}, which no memory could hold")).at(place()));
+            }
             (Some(shape), Some(dtype)) => out.push(TensorDesc { shape, dtype }),
             _ => {
                 let text = format!("{name} has shape {shape}, which its inputs do not determine");

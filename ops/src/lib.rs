@@ -2,6 +2,7 @@
 //! operator to an engine task. Kernels live in provider crates such as `varflow-cpu`.
 
 mod async_run;
+mod atomic;
 mod data_iter;
 pub mod defs;
 mod device;
@@ -25,6 +26,7 @@ mod tensor;
 mod update_rule;
 
 pub use async_run::AsyncRun;
+pub use atomic::{StagedFile, save_atomically};
 pub use data_iter::{Batch, DataDesc, DataIter, DataIterKind, Part};
 pub use device::{Device, DeviceKind, cpu, gpu};
 pub use dispatch::{BoundOp, BoundTensors, Run, bind, infer_outputs, invoke};

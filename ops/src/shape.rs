@@ -33,10 +33,11 @@ impl Shape {
         self.0.iter().product()
     }
 
-    /// The number of elements, or `None` if it does not fit.
+    /// The number of elements, or `None` if no memory could hold so many of the largest dtype.
     #[must_use]
     pub fn checked_len(&self) -> Option<usize> {
-        self.0.iter().try_fold(1_usize, |n, d| n.checked_mul(*d)).filter(|n| isize::try_from(*n).is_ok())
+        const MOST: usize = isize::MAX as usize / size_of::<u64>();
+        self.0.iter().try_fold(1_usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= MOST)
     }
 
     /// Whether there are no elements.

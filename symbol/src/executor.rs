@@ -81,7 +81,8 @@ impl Executor {
     ///
     /// # Errors
     /// A name in `given` or the options that no variable has; shapes or dtypes that contradict each other or stay open; a
-    /// shared tensor of another shape or dtype than the network wants; an operator without gradient or kernel; no memory.
+    /// shared tensor of another shape or dtype than the network wants, or of another engine; an operator without gradient or
+    /// kernel; no memory.
     pub fn bind_graph(
         rt: &Runtime,
         graph: &Graph,
@@ -144,9 +145,9 @@ impl Executor {
         for task in tasks {
             task.op.push(&self.engine, task.lane.as_ref(), run);
             let Some(monitor) = &self.monitor else { continue };
-            let outputs = task.op.outputs().iter().enumerate();
-            for (output, tensor) in outputs.filter_map(|(o, t)| t.as_ref().map(|t| (o, t))) {
-                let name = self.graph.nodes[task.node].output_name(output);
+            let names = self.graph.nodes[task.node].output_names();
+            for (name, tensor) in names.into_iter().zip(task.op.outputs()) {
+                let Some(tensor) = tensor else { continue };
                 if monitor.wants(&name) {
                     monitor.push(&name.into(), tensor, &self.monitor_order);
                 }
@@ -166,6 +167,7 @@ impl Executor {
     #[must_use]
     pub fn sharing(&self) -> Sharing {
         Sharing {
+            engine: self.engine.clone(),
             tensors: self.args.iter().chain(&self.auxes).cloned().collect(),
             grads: self.grads.iter().cloned().collect(),
             arena: self.arena.clone(),

@@ -68,6 +68,23 @@ impl Graph {
         (0..self.nodes.len()).filter(|i| is_aux[*i] && self.nodes[*i].op.is_none()).collect()
     }
 
+    /// The variables, in order, that only go into inputs called `label`, reshaped perhaps: what losses compare with.
+    #[must_use]
+    pub fn labels(&self) -> Vec<usize> {
+        let (mut as_label, mut otherwise) = (vec![false; self.nodes.len()], vec![false; self.nodes.len()]);
+        self.outputs.iter().for_each(|e| otherwise[e.node] = true);
+        for (i, node) in self.nodes.iter().enumerate().rev() {
+            let Some(op) = &node.op else { continue };
+            let makes_label = as_label[i] && !otherwise[i];
+            let mut names = op.inputs(&node.params).into_iter();
+            for e in &node.inputs {
+                let is_label = makes_label || names.next().is_some_and(|name| name == "label");
+                (if is_label { &mut as_label } else { &mut otherwise })[e.node] = true;
+            }
+        }
+        (0..self.nodes.len()).filter(|i| as_label[*i] && !otherwise[*i] && self.nodes[*i].op.is_none()).collect()
+    }
+
     /// The other variables, in order: data, labels and parameters.
     #[must_use]
     pub fn arguments(&self) -> Vec<usize> {

@@ -14,11 +14,30 @@ use varflow_ops::{DType, DTypes, Error, PartialShape, Result, Shape, Shapes};
 ///
 /// # Errors
 /// A name in `given` that is no variable; a contradiction, with node, tensor, the shape it has, the one wanted and why;
-/// shapes that stay open, with the variables that lack theirs.
+/// tensors that no memory could hold; shapes that stay open, with the variables that lack theirs.
 pub fn infer_shapes(graph: &Graph, given: &[(impl AsRef<str>, PartialShape)]) -> Result<Vec<Vec<Shape>>> {
     let known = infer_partial_shapes(graph, given)?;
     let complete = known.iter().map(|outs| outs.iter().map(PartialShape::known).collect::<Option<Vec<_>>>());
-    complete.collect::<Option<Vec<_>>>().ok_or_else(|| Error::Shape(describe_open(graph, &known)))
+    let shapes = complete.collect::<Option<Vec<_>>>().ok_or_else(|| Error::Shape(describe_open(graph, &known)))?;
+    check_total(graph, &shapes)?;
+    Ok(shapes)
+}
+
+/// Refuses what is too large to be counted in bytes, all tensors together.
+fn check_total(graph: &Graph, shapes: &[Vec<Shape>]) -> Result<()> {
+    // Planners add workspaces and round up.
+    const MOST: usize = isize::MAX as usize / size_of::<u64>() / 4;
+    let mut total = 0_usize;
+    for (node, shape) in graph.nodes.iter().zip(shapes).flat_map(|(node, shapes)| shapes.iter().map(move |s| (node, s)))
+    {
+        let sum = shape.checked_len().and_then(|len| total.checked_add(len)).filter(|sum| *sum <= MOST);
+        total = sum.ok_or_else(|| {
+            let text =
+                format!("an output has shape {shape}: together with those before, more than any memory could hold");
+            Error::Shape(text).at(node.place())
+        })?;
+    }
+    Ok(())
 }
 
 /// Infers as much as follows of the shape of each output of each node: `shapes[node][output]`, with extents and whole
@@ -36,11 +55,25 @@ pub fn infer_partial_shapes(
         merged.map_err(|e| Error::Shape(format!("the shape given {e}")).at(graph.nodes[node].place()))?;
     }
     Settle::new(graph).run(&mut known, |io| {
+        io.inputs.iter().try_for_each(|(name, shape)| check_len(name, shape))?;
+        let output_names: Vec<String> = io.outputs.iter().map(|(name, _)| name.clone()).collect();
         let mut shapes = Shapes::new(io.inputs, io.outputs);
         io.op.infer_shape(io.params, &mut shapes)?;
-        Ok(shapes.into_parts())
+        let (inputs, outputs) = shapes.into_parts();
+        output_names.iter().zip(&outputs).try_for_each(|(name, shape)| check_len(name, shape))?;
+        Ok((inputs, outputs))
     })?;
     Ok(known)
+}
+
+/// Refuses a shape whose elements no memory could hold, so that rules may count them.
+fn check_len(name: &str, shape: &PartialShape) -> Result<()> {
+    match shape.known() {
+        Some(shape) if shape.checked_len().is_none() => {
+            Err(Error::Shape(format!("{name} has shape {shape}, which no memory could hold")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Infers the dtype of each output of each node: `dtypes[node][output]`.

@@ -1,14 +1,13 @@
 //! Symbol JSON, as MXNet writes it since its first release.
 
 use crate::graph::{Graph, Node};
-use crate::save_atomically;
 use crate::symbol::{Head, Input, Symbol, SymbolNode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use varflow_ops::{Attrs, Entry, Error, Result};
+use varflow_ops::{Attrs, Entry, Error, Result, save_atomically};
 
 /// The version of MXNet whose form is written: 1.9.1.
 const MXNET_VERSION: u32 = 10901;

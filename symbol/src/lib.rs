@@ -16,7 +16,6 @@
 //! ```
 
 mod arith;
-mod atomic;
 mod attr_text;
 mod builder;
 mod checker;
@@ -43,7 +42,6 @@ mod symbol;
 mod work;
 
 pub use arith::Operand;
-pub use atomic::save_atomically;
 pub use attr_text::AttrText;
 pub use builder::{OpBuilder, VarBuilder};
 pub use checker::check_plan;

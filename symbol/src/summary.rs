@@ -8,7 +8,7 @@ use varflow_ops::{Entry, Shape};
 
 /// What a network consists of. Its text is a table with a line for each layer, and the totals.
 ///
-/// Parameters are the variables that are neither data nor called `…label`. One that several layers share is counted in the
+/// Parameters are the variables that are neither data nor [labels](Graph::labels). One that several layers share is counted in the
 /// first. Auxiliary states, which no optimizer trains, are counted apart.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -45,9 +45,10 @@ pub struct Layer {
 pub fn summary(graph: &Graph, shapes: &[Vec<Shape>], data: &[impl AsRef<str>]) -> Summary {
     let data: HashSet<&str> = data.iter().map(AsRef::as_ref).collect();
     let auxiliary: HashSet<usize> = graph.auxiliaries().into_iter().collect();
-    let is_parameter = |node: usize| {
-        let node = &graph.nodes[node];
-        node.op.is_none() && !data.contains(node.name.as_str()) && !node.name.ends_with("label")
+    let labels: HashSet<usize> = graph.labels().into_iter().collect();
+    let is_parameter = |i: usize| {
+        let node = &graph.nodes[i];
+        node.op.is_none() && !data.contains(node.name.as_str()) && !labels.contains(&i)
     };
     let shape = |e: Entry| shapes.get(e.node).and_then(|s| s.get(e.output));
     let count = |e: &Entry| shape(*e).map_or(0, Shape::len);

@@ -3,81 +3,20 @@
 
 mod executor_support;
 
-use executor_support::{Choice, LEN, build, evaluate, programs, registry};
+use executor_support::{
+    Choice, LEN, SEED, evaluate, first_values, given, options, program, programs, registry, runtime, set_all,
+    within_a_minute,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use varflow_engine::{Engine, Pool};
-use varflow_ops::{DType, Entry, Runtime, Shape, Tensor};
+use varflow_ops::{DType, Entry, Shape, Tensor};
 use varflow_symbol::{BindOptions, Executor, GradReq, Graph, GroupLanes, HostArray, Monitor, gradient};
-
-const SEED: u64 = 7;
-
-/// Runs `body` and fails if it takes longer than a minute.
-fn within_a_minute(body: impl FnOnce() + Send + 'static) {
-    let (done, wait) = std::sync::mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        body();
-        done.send(()).unwrap();
-    });
-    match wait.recv_timeout(Duration::from_secs(60)) {
-        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
-        _ => thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)),
-    }
-}
 
 fn engines() -> Vec<Engine> {
     let pool = |n| Engine::builder().cpu_workers(n).build().unwrap();
     vec![Engine::serial(), pool(1), pool(2), pool(4)]
-}
-
-fn runtime(engine: &Engine) -> Runtime {
-    Runtime::new(engine.clone(), registry())
-}
-
-fn given() -> Vec<(String, Shape)> {
-    ["data0", "data1"].map(|n| (n.to_string(), Shape::new(&[LEN]))).to_vec()
-}
-
-fn options(for_training: bool) -> BindOptions {
-    BindOptions {
-        for_training,
-        grad_req: BTreeMap::from([("weight1".to_string(), GradReq::Add)]),
-        seed: SEED,
-        ..BindOptions::default()
-    }
-}
-
-/// Every random program uses all four variables, so that all have a shape.
-fn program(choices: &[Choice], heads: &[usize]) -> Graph {
-    let registry = registry();
-    let mut graph = build(&registry, choices, heads);
-    for weight in [2, 3] {
-        // weight · data, so that the shape of the weight follows.
-        let inputs = vec![Entry { node: weight, output: 0 }, Entry { node: weight - 2, output: 0 }];
-        let template = graph.nodes[0].clone();
-        let op = Some(registry.operator("mul").unwrap().clone());
-        graph.nodes.push(varflow_symbol::Node { op, name: format!("use{weight}"), inputs, ..template });
-        graph.outputs.push(Entry { node: graph.nodes.len() - 1, output: 0 });
-    }
-    graph
-}
-
-fn first_values(graph: &Graph) -> BTreeMap<String, Vec<f32>> {
-    let variables = graph.nodes.iter().filter(|n| n.op.is_none()).enumerate();
-    let value = |k: usize, name: &str| match name {
-        n if n.ends_with("state") => vec![1.0],
-        n if n.contains("out_grad") => Vec::new(),
-        _ => (0..LEN).map(|i| ((i * 7 + k * 5) % 11) as f32 / 8.0 - 0.5).collect(),
-    };
-    variables.map(|(k, n)| (n.name.clone(), value(k, &n.name))).collect()
-}
-
-fn set_all(executor: &Executor, values: &BTreeMap<String, Vec<f32>>) {
-    for (name, tensor) in executor.args().iter().chain(executor.auxes()) {
-        tensor.set(values[name].clone()).unwrap();
-    }
 }
 
 /// A copy that is made when the tasks pushed so far are done.
@@ -263,33 +202,6 @@ proptest! {
     }
 }
 
-#[test]
-fn shapes_change_without_new_memory() {
-    let engine = Engine::serial();
-    let graph = program(&[(3, 970, 970), (4, 0, 0)], &[0]);
-    let bind = |len: usize, sharing| {
-        let given = ["data0", "data1", "weight0", "weight1"].map(|n| (n.to_string(), Shape::new(&[len]))).to_vec();
-        let grad_req = ["weight0", "weight1"].map(|n| (n.to_string(), GradReq::Write)).into();
-        let options = BindOptions { for_training: true, grad_req, sharing, ..BindOptions::default() };
-        Executor::bind_graph(&runtime(&engine), &graph, &given, &options).unwrap()
-    };
-    let mut large = bind(LEN, None);
-    let mut small = bind(LEN / 2, Some(large.sharing()));
-    for (large, small) in large.args().iter().zip(small.args()) {
-        assert!(large.1.overlaps(&small.1), "{}", large.0);
-        assert_eq!(small.1.shape().dims(), [LEN / 2]);
-    }
-    small.forward(true, 0).unwrap();
-    large.forward_backward(0).unwrap();
-    let error = small.backward(0).unwrap_err().to_string();
-    assert_eq!(error, "backward comes too late: another executor has run since, in the memory that both share");
-    let larger = bind(2 * LEN, Some(large.sharing()));
-    assert!(!larger.args()[0].1.overlaps(&large.args()[0].1));
-    let options = BindOptions { grads: [("weight9".to_string(), large.args()[0].1.clone())].into(), ..options(true) };
-    let error = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options).err().unwrap();
-    assert_eq!(error.to_string(), "grads names \"weight9\", wanted one of data0, data1, weight0, weight1");
-}
-
 /// A monitor sees every result that anybody reads, as it is computed.
 #[test]
 fn monitors_see_results() {
@@ -403,24 +315,6 @@ fn a_step_waits_for_nothing() {
         receive.recv().unwrap().complete(Ok(()));
         executor.grads().iter().for_each(|(_, t)| t.wait().unwrap());
     });
-}
-
-#[test]
-fn executors_share_parameters() {
-    let engine = Engine::serial();
-    let graph = program(&[(3, 0, 0)], &[0]);
-    let train = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options(true)).unwrap();
-    let shared: BTreeMap<_, _> = train.args()[2..].iter().cloned().collect();
-    let options = BindOptions { shared, ..BindOptions::default() };
-    let mut score = Executor::bind_graph(&runtime(&engine), &graph, &given(), &options).unwrap();
-    let mut values = first_values(&graph);
-    set_all(&train, &values);
-    score.args()[..2].iter().for_each(|(n, t)| t.set(values[n].clone()).unwrap());
-    score.forward(false, 0).unwrap();
-    let want = evaluate(&graph, &mut values, false, (0, 0));
-    let e = graph.outputs[0];
-    assert_eq!(score.outputs()[0].1.to_vec::<f32>().unwrap(), want[e.node][e.output]);
-    assert!(score.grads().is_empty());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use varflow_ops::{Registry, defs};
+use varflow_ops::{PartialShape, Registry, Shape, defs};
 use varflow_symbol::params::{self, safetensors};
 use varflow_symbol::{HostArray, json, onnx, sym};
 
@@ -117,6 +117,43 @@ fn small_models_stay_small() {
     nodes.push(node("Relu", &["y0"], &["y"], &[]));
     let bytes = model(13, &[1, 100], &nodes, &[tensor("w", &[100, 100], &[0.0; 10_000])]);
     bounded(&bytes, |b| drop(onnx::read(b, None, &REGISTRY, &[]).map_err(|e| e.to_string()).unwrap()));
+}
+
+/// One list of numbers under very many names, and very many lists computed from one.
+#[test]
+fn lists_of_numbers_are_bounded_in_all() {
+    use onnx_support::{ints_attribute, model, node};
+    let constant = node("Constant", &[], &["n0"], &[ints_attribute("value_ints", &[1; 4096])]);
+    let names: Vec<String> = (0..400).map(|i| format!("n{i}")).collect();
+    let link = |w: &[String], op: &str| match op {
+        "Add" => node(op, &[&w[0], &w[0]], &[&w[1]], &[]),
+        _ => node(op, &[&w[0]], &[&w[1]], &[]),
+    };
+    for op in ["Identity", "Add"] {
+        let mut nodes = vec![constant.clone()];
+        nodes.extend(names.windows(2).map(|w| link(w, op)));
+        nodes.push(node("Relu", &["x"], &["y"], &[]));
+        bounded(&model(13, &[1], &nodes, &[]), |b| {
+            let told = onnx::read(b, None, &REGISTRY, &[]).err().unwrap().to_string();
+            let is_told = told.contains("at most 262144 in all") || told.contains("has no value for");
+            assert!(is_told, "{op}: {told}");
+        });
+    }
+}
+
+/// Of nothing, any part in any order is nothing.
+#[test]
+fn an_empty_axis_is_sliced_backwards() {
+    use onnx_support::{ints, model, node};
+    let lists = [ints("begin", &[-1]), ints("end", &[-10]), ints("axis", &[0]), ints("step", &[-1])];
+    let nodes = [node("Slice", &["x", "begin", "end", "axis", "step"], &["y"], &[])];
+    let bytes = model(13, &[0, 2], &nodes, &lists);
+    let shape = |len| PartialShape::from(Shape::new(&[len, 2]));
+    for len in [0, 3] {
+        bounded(&bytes, |b| {
+            drop(onnx::read(b, None, &REGISTRY, &[("x".to_string(), shape(len))]).map_err(|e| e.to_string()).unwrap())
+        });
+    }
 }
 
 proptest! {

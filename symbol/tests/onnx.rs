@@ -114,3 +114,28 @@ fn files_beside_the_model_stay_in_its_folder() {
     assert!(read("gone", &[1]).err().unwrap().to_string().contains("gone"));
     assert!(read("w.bin", &[2]).err().unwrap().to_string().contains("wanted 8 bytes inside the file's 4"));
 }
+
+/// One initializer as a mean, then as something else, and as the mean and variance of one node.
+#[test]
+fn initializers_with_several_uses_get_a_variable_for_each() {
+    let channels = |name: &str| tensor(name, &[2], &[0.5, 1.5]);
+    let keys = |nodes: &[Message]| {
+        let bytes = model(13, &[1, 2], nodes, &[channels("s"), channels("m"), channels("v")]);
+        let model = read(&bytes).unwrap_or_else(|e| panic!("{e}"));
+        let graph = model.symbol.resolve(&registry()).unwrap();
+        let mut variables: Vec<String> = graph.list_arguments().iter().map(|n| format!("arg:{n}")).collect();
+        variables.extend(graph.list_auxiliaries().iter().map(|n| format!("aux:{n}")));
+        let mut keys: Vec<String> = model.params.into_iter().map(|(key, _)| key).collect();
+        variables.retain(|n| n != "arg:x");
+        variables.sort();
+        keys.sort();
+        assert_eq!(keys, variables, "every variable has its array");
+        keys
+    };
+    let batch_norm =
+        |mean: &str, variance: &str| node("BatchNormalization", &["x", "s", "s", mean, variance], &["n"], &[]);
+    let shared = keys(&[batch_norm("m", "v"), node("Add", &["n", "m"], &["y"], &[])]);
+    assert_eq!(shared, ["arg:m_arg", "arg:s", "aux:m", "aux:v"]);
+    let alone = keys(&[batch_norm("m", "m"), node("Relu", &["n"], &["y"], &[])]);
+    assert_eq!(alone, ["arg:s", "aux:m", "aux:m_twin"]);
+}

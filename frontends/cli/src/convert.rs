@@ -3,8 +3,9 @@
 use crate::args::ConvertArgs;
 use crate::failure::{Failure, say};
 use crate::plugins::Plugins;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use varflow::ops::PartialShape;
+use varflow::ops::{PartialShape, StagedFile};
 use varflow::symbol::{HostArray, json, onnx, params, params::safetensors};
 use varflow::{Error, Files};
 
@@ -79,8 +80,13 @@ fn import(args: &ConvertArgs, plugins: &Plugins) -> Result<(), Failure> {
     };
     let files = Files::new(prefix, 0);
     make_folder(&files.params)?;
-    json::save(&files.symbol, &graph)?;
-    params::save(&files.params, &model.params)?;
+    // Both are written before either is replaced: a network and another's parameters would be no model.
+    let failed = |e| Error::io(format!("cannot write {}", files.symbol.display()), e);
+    let place = files.params.display().to_string();
+    StagedFile::commit_all(vec![
+        StagedFile::write(&files.symbol, |out| out.write_all(json::to_string(&graph).as_bytes()).map_err(failed))?,
+        StagedFile::write(&files.params, |out| params::write(out, &place, &model.params))?,
+    ])?;
     for (name, shape) in &model.inputs {
         say(&format!("input {name} {shape}"))?;
     }

@@ -3,10 +3,11 @@
 use crate::failure::{Failure, say, warn};
 use crate::plugins::Plugins;
 use clap::Args;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use varflow::io::{Array, read_npy, write_npy};
-use varflow::ops::{PartialShape, Tensor, TensorDesc};
+use varflow::io::{Array, encode_npy, read_npy};
+use varflow::ops::{PartialShape, StagedFile, Tensor, TensorDesc};
 use varflow::symbol::{BindOptions, Executor, Graph, HostArray, Symbol, infer_partial_shapes, json, params};
 use varflow::{Error, Runtime};
 
@@ -18,7 +19,10 @@ Examples:
   varflow run --symbol net-symbol.json --input a=a.npy --input b=b.npy --output 'out-{}.npy'
 
 Arrays are taken as they are: shape and dtype must be those that the network wants. Parameters may be called arg:NAME, aux:NAME
-or NAME. Labels of losses that nothing gives are zeroes of the shape that follows from the data.";
+or NAME. Labels of losses that nothing gives are zeroes of the shape that follows from the data.
+
+Where {} stands for names, each becomes part of a file name: /, \\ and control characters in it become _, and so do the dots
+of . and .. themselves. Files are replaced when all outputs are written, or none is.";
 
 #[derive(Args)]
 pub(crate) struct RunArgs {
@@ -70,11 +74,15 @@ pub(crate) fn run(args: &RunArgs, plugins: &Plugins) -> Result<(), Failure> {
     check_shapes(args, &graph, &inputs, &params)?;
     let mut executor = bind(&rt, &graph, &inputs, &params)?;
     executor.forward(false, 0)?;
+    let mut files = Vec::new();
     for ((_, tensor), to) in executor.outputs().iter().zip(&targets) {
         let Some(to) = to else { continue };
-        write_npy(to, &Array::from_bytes(tensor.desc().clone(), tensor.to_bytes()?)?)?;
+        let place = |e: Error| e.at(to.display().to_string());
+        let bytes = encode_npy(&Array::from_bytes(tensor.desc().clone(), tensor.to_bytes()?)?).map_err(place)?;
+        let failed = |e| Error::io(format!("cannot write {}", to.display()), e);
+        files.push(StagedFile::write(to, |out| out.write_all(&bytes).map_err(failed))?);
     }
-    Ok(())
+    Ok(StagedFile::commit_all(files)?)
 }
 
 /// The part of a network that computes these internal outputs; all of it if there are none.
@@ -119,18 +127,9 @@ struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     fn new(graph: &'a Graph, params: &BTreeMap<String, HostArray>) -> Self {
-        let mut is_label = vec![false; graph.nodes.len()];
-        for node in &graph.nodes {
-            let Some(op) = &node.op else { continue };
-            let names = op.inputs(&node.params);
-            node.inputs
-                .iter()
-                .zip(names)
-                .filter(|(_, name)| name == "label")
-                .for_each(|(e, _)| is_label[e.node] = true);
-        }
+        let all_labels = graph.labels();
         let open = graph.nodes.iter().enumerate().filter(|(_, n)| n.op.is_none() && !params.contains_key(&n.name));
-        let (labels, inputs): (Vec<_>, Vec<_>) = open.partition(|(i, _)| is_label[*i]);
+        let (labels, inputs): (Vec<_>, Vec<_>) = open.partition(|(i, _)| all_labels.binary_search(i).is_ok());
         let names =
             |nodes: Vec<(usize, &'a varflow::symbol::Node)>| nodes.into_iter().map(|(_, n)| &n.name[..]).collect();
         Sources { inputs: names(inputs), labels: names(labels) }
@@ -174,9 +173,9 @@ fn read_inputs(given: &[(String, String)], graph: &Graph) -> Result<BTreeMap<Str
     Ok(inputs)
 }
 
-/// The file of each output, if it goes to one.
+/// The file of each output, if it goes to one: no two to the same.
 fn targets(given: &[String], outputs: &[String]) -> Result<Vec<Option<PathBuf>>, String> {
-    let mut targets = vec![None; outputs.len()];
+    let (mut targets, mut taken) = (vec![None; outputs.len()], HashMap::new());
     let names = || outputs.join(", ");
     for text in given {
         let (chosen, file): (Vec<usize>, &str) = match text.split_once('=') {
@@ -195,8 +194,16 @@ fn targets(given: &[String], outputs: &[String]) -> Result<Vec<Option<PathBuf>>,
             }
         };
         for i in chosen {
-            if targets[i].replace(PathBuf::from(file.replace("{}", &outputs[i]))).is_some() {
-                return Err(format!("--output {text}: there are two files for output {}", outputs[i]));
+            let path = PathBuf::from(file.replace("{}", &file_part(&outputs[i])));
+            let refuse = |what: &str| Err(format!("--output {text}: {what}"));
+            // Spelled the same way, however they were given.
+            let same = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+            if let Some(other) = taken.insert(same, i).filter(|other| *other != i) {
+                let (a, b, file) = (&outputs[other], &outputs[i], path.display());
+                return refuse(&format!("outputs {a} and {b} both go to {file}, wanted a file for each"));
+            }
+            if targets[i].replace(path).is_some() {
+                return refuse(&format!("there are two files for output {}", outputs[i]));
             }
         }
     }
@@ -226,6 +233,14 @@ fn check_shapes(
 fn told(inputs: &BTreeMap<String, Array>) -> String {
     let list: Vec<_> = inputs.iter().map(|(n, a)| format!("{n} {} {}", a.dtype(), a.shape())).collect();
     if list.is_empty() { "no inputs".to_string() } else { format!("inputs {}", list.join(", ")) }
+}
+
+/// A name as a part of a file name that leads to no other folder.
+fn file_part(name: &str) -> String {
+    if name == "." || name == ".." {
+        return name.replace('.', "_");
+    }
+    name.replace(|c: char| c == '/' || c == '\\' || c.is_control(), "_")
 }
 
 fn bind(

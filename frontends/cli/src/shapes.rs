@@ -85,7 +85,9 @@ pub(crate) fn infer(graph: &Graph, known: &Known) -> Result<Vec<Vec<Shape>>, Fai
 /// The shapes of inputs and labels, which have no gradients.
 pub(crate) fn inputs(graph: &Graph, known: &Known) -> Result<Vec<(String, Shape)>, Failure> {
     let shapes = infer(graph, known)?;
-    let is_input = |name: &str| name == "data" || name.ends_with("_label") || known.iter().any(|(n, _)| n == name);
-    let variables = graph.arguments().into_iter().filter(|i| is_input(&graph.nodes[*i].name));
+    let labels = graph.labels();
+    let is_told = |name: &str| name == "data" || known.iter().any(|(n, _)| n == name);
+    let is_input = |i: &usize| is_told(&graph.nodes[*i].name) || labels.binary_search(i).is_ok();
+    let variables = graph.arguments().into_iter().filter(is_input);
     Ok(variables.map(|i| (graph.nodes[i].name.clone(), shapes[i][0].clone())).collect())
 }

@@ -37,6 +37,19 @@ fn onnx_models_become_checkpoints() {
     refused(&["convert", &path("small.onnx"), &path("out/one"), "--input-shape", "x=1,b"], 2, &["\"b\" is no extent"]);
 }
 
+/// A network is not left with the parameters of another.
+#[test]
+fn a_checkpoint_is_replaced_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("small.onnx"), onnx_support::small()).unwrap();
+    std::fs::write(path("net-symbol.json"), "old").unwrap();
+    std::fs::create_dir(path("net-0000.params")).unwrap();
+    refused(&["convert", &path("small.onnx"), &path("net")], 1, &["net-0000.params", "not a regular file"]);
+    assert_eq!(bytes(path("net-symbol.json").as_ref()), b"old");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
 #[test]
 fn what_cannot_be_converted_is_told() {
     let convert =

@@ -92,3 +92,40 @@ fn more_parameters_than_the_network_has() {
     let ran = ok(&support::strs(&args(&folder, &["--input", &input, "--output", &y])));
     assert!(ran.err.contains("warning") && ran.err.contains("bn_mean"), "{}", ran.err);
 }
+
+/// Names in a symbol file are no paths.
+#[test]
+fn outputs_stay_in_the_folder_of_their_pattern() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("out")).unwrap();
+    let net = sym::relu(sym::var("data")).name("../evil").build();
+    json::save(folder.path("net.json"), &net.resolve(&varflow::registry().unwrap()).unwrap()).unwrap();
+    write(&folder.path("x.npy"), &Array::new([1], vec![1.0_f32]).unwrap());
+    let (symbol, input, pattern) =
+        (folder.arg("net.json"), format!("data={}", folder.arg("x.npy")), folder.arg("out/{}.npy"));
+    ok(&["run", "--symbol", &symbol, "--input", &input, "--output", &pattern]);
+    assert!(folder.path("out/.._evil_output.npy").exists() && !folder.path("evil_output.npy").exists());
+}
+
+#[test]
+fn outputs_are_written_all_or_none() {
+    let folder = Folder::new();
+    write_network(&folder, "arg:", &[]);
+    write(&folder.path("x.npy"), &Array::new([1, 3], vec![0_f32; 3]).unwrap());
+    let input = format!("data={}", folder.arg("x.npy"));
+    let run = |outputs: [&str; 2]| {
+        let [first, second] = outputs.map(|o| folder.arg(o));
+        let (first, second) = (format!("fc={first}"), format!("softmax={second}"));
+        let of =
+            ["--input", &input, "--internal", "fc", "--internal", "softmax", "--output", &first, "--output", &second];
+        args(&folder, &of)
+    };
+    let same = ["outputs fc_output and softmax_output both go to"];
+    refused(&support::strs(&run(["y.npy", "y.npy"])), 2, &same);
+    refused(&support::strs(&run(["y.npy", "./y.npy"])), 2, &same);
+    std::fs::create_dir(folder.path("folder")).unwrap();
+    refused(&support::strs(&run(["y.npy", "folder"])), 1, &["folder", "not a regular file"]);
+    assert!(!folder.path("y.npy").exists());
+    ok(&support::strs(&run(["y.npy", "z.npy"])));
+    assert!(folder.path("y.npy").exists() && folder.path("z.npy").exists());
+}

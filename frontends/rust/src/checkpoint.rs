@@ -7,8 +7,8 @@ use crate::states::{Progress, States};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use varflow_ops::{Error, Result, Runtime, Shape};
-use varflow_symbol::{HostArray, json, save_atomically};
+use varflow_ops::{Error, Result, Runtime, Shape, save_atomically};
+use varflow_symbol::{HostArray, json};
 
 /// The files of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]

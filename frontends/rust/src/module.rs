@@ -90,8 +90,8 @@ impl Module {
     }
 
     /// Gives shapes to inputs, data and labels by name, infers those of all parameters from them, and makes the
-    /// parameters, or takes them from the checkpoint that the module was loaded from. Inputs of operators called
-    /// `label` need no shape where it follows from the data's. Another call may change the batch size.
+    /// parameters, or takes them from the checkpoint that the module was loaded from. [Labels](Graph::labels)
+    /// need no shape where it follows from the data's. Another call may change the batch size.
     ///
     /// # Errors
     /// A name that the network does not have; shapes that contradict each other or leave one open; a
@@ -100,10 +100,10 @@ impl Module {
         let given: Vec<_> = inputs.iter().map(|(name, shape)| (name.to_string(), PartialShape::from(shape))).collect();
         let shapes = infer_shapes(&self.graph, &given)?;
         let is_input = |name: &str| inputs.iter().any(|(n, _)| *n == name);
-        let mut params = Vec::new();
+        let (mut params, labels) = (Vec::new(), self.graph.labels());
         for (node, variable) in self.graph.nodes.iter().enumerate().filter(|(_, n)| n.op.is_none()) {
             let (used, shape) = (&self.uses[node], &shapes[node][0]);
-            if is_input(&variable.name) || used.role == "label" {
+            if is_input(&variable.name) || labels.binary_search(&node).is_ok() {
                 continue;
             }
             match self.params.iter().find(|p| p.name == variable.name) {
@@ -141,7 +141,8 @@ impl Module {
     /// what is to be given for a prediction.
     #[must_use]
     pub fn inputs(&self) -> Vec<&str> {
-        let arguments = self.graph.arguments().into_iter().filter(|i| self.uses[*i].role != "label");
+        let labels = self.graph.labels();
+        let arguments = self.graph.arguments().into_iter().filter(|i| labels.binary_search(i).is_err());
         let names = arguments.map(|i| &self.graph.nodes[i].name[..]);
         names.filter(|name| self.param_shape(name).is_none()).collect()
     }

@@ -117,6 +117,9 @@ impl LayerNorm {
         Mismatch::check("LayerNorm", "length of gamma", gamma.len(), self.len)?;
         Mismatch::check("LayerNorm", "length of mean", mean.len(), self.rows)?;
         Mismatch::check("LayerNorm", "length of std", std.len(), self.rows)?;
+        for slice in [&*d_gamma, &*d_beta].into_iter().filter(|slice| !slice.is_empty()) {
+            Mismatch::check("LayerNorm", "length of d_gamma or d_beta", slice.len(), self.len)?;
+        }
         Mismatch::check_at_least("LayerNorm", "length of scratch", scratch.len(), self.backward_scratch())?;
         if x.is_empty() {
             d_gamma.fill(T::ZERO);

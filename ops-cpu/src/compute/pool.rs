@@ -81,8 +81,8 @@ impl Pool {
     /// `planes` is batch times channels; the other lists name one to three spatial axes. With `full` the output length
     /// is rounded up (`1 + ⌈(input + 2 pad - kernel) / stride⌉`), otherwise down.
     ///
-    /// Errors: lists of other lengths than `input`, a zero kernel or stride, padding as long as the kernel, or a kernel
-    /// longer than the padded input.
+    /// Errors: lists of other lengths than `input`, a zero kernel or stride, padding as long as the kernel, a kernel
+    /// longer than the padded input, or lengths whose products do not fit into memory.
     pub fn new(
         kind: PoolKind,
         planes: usize,
@@ -110,15 +110,37 @@ impl Pool {
             if p >= k {
                 return wrong("padding", p, k - 1);
             }
-            if x + 2 * p < k {
-                return wrong("padded input", x + 2 * p, k);
+            let padded = p.saturating_mul(2).saturating_add(x);
+            if padded < k {
+                return wrong("padded input", padded, k);
             }
-            let room = x + 2 * p - k;
+            let room = padded - k;
             output[skip + axis] = 1 + if full { room.div_ceil(s) } else { room / s };
             (all_input[skip + axis], all_kernel[skip + axis]) = (x, k);
             (all_stride[skip + axis], all_pad[skip + axis]) = (s, p);
         }
-        Ok(Pool { kind, planes, input: all_input, kernel: all_kernel, stride: all_stride, pad: all_pad, output })
+        let pool =
+            Pool { kind, planes, input: all_input, kernel: all_kernel, stride: all_stride, pad: all_pad, output };
+        pool.check_sizes()?;
+        Ok(pool)
+    }
+
+    /// Refuses what is too large, so that no length or position can overflow.
+    fn check_sizes(&self) -> Result<(), Mismatch> {
+        const MOST: usize = isize::MAX as usize / size_of::<f64>();
+        let at_most = |argument, factors: &[&[usize]]| {
+            let got = factors.iter().copied().flatten().fold(1, |n: usize, factor| n.saturating_mul(*factor));
+            if got <= MOST { Ok(()) } else { Err(Mismatch { function: "Pool", argument, got, wanted: MOST }) }
+        };
+        let planes = [self.planes.max(1)];
+        at_most("numbers of input", &[&planes, &self.input])?;
+        at_most("numbers in all windows", &[&planes, &self.output, &self.kernel])?;
+        (0..3).try_for_each(|axis| {
+            // The last window of those that rounding up adds begins less than a stride behind the padded input.
+            let reach = [self.input[axis], self.pad[axis], self.pad[axis], self.stride[axis], self.kernel[axis]];
+            let reach = reach.into_iter().fold(0, |n: usize, len| n.saturating_add(len));
+            at_most("length of padded input, stride and kernel", &[&[reach]])
+        })
     }
 
     /// One window over each whole plane.

@@ -43,10 +43,8 @@ impl BatchNorm {
     }
 
     fn workspace<'a, T: Real>(&self, ctx: &mut KernelCtx<'a>) -> Result<Workspace<'a, T>> {
-        if self.channels.channels == 0 {
-            return Ok((&mut [], &mut []));
-        }
-        let (doubles, elements) = scratch::take::<T>(ctx, 2 * self.channels.channels)?;
+        let channels = self.channels.channels;
+        let (doubles, elements) = scratch::take::<T>(ctx, 2 * channels, channels * LINE)?;
         Ok((doubles.as_chunks_mut().0, elements.as_chunks_mut().0))
     }
 

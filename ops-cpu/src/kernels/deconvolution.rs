@@ -2,6 +2,7 @@
 
 use super::dtype::Real;
 use super::par::Workers;
+use super::scratch;
 use crate::compute::{Channels, Conv};
 use varflow_ops::defs::{around_axis, deconvolution_window};
 use varflow_ops::{Error, Kernel, KernelCall, KernelCtx, Result, TensorDesc, WithWorkspace};
@@ -16,11 +17,6 @@ fn geometry(call: &KernelCall<'_>, data: &TensorDesc) -> Result<Conv> {
     Ok(Conv::new(samples, filters, &out, channels, kernel, stride, dilate, pad, groups)?)
 }
 
-/// The workspace; none is an empty one.
-fn workspace<'a, T: Real>(ctx: &mut KernelCtx<'a>, len: usize) -> Result<&'a mut [T]> {
-    if len == 0 { Ok(&mut []) } else { ctx.workspace() }
-}
-
 fn channels(of: &TensorDesc) -> Channels {
     let [outer, channels, inner] = around_axis(&of.shape, 1);
     Channels { outer, channels, inner }
@@ -32,7 +28,7 @@ pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>>
     let has_bias = !call.params.bool("no_bias");
     let len = conv.backward_data_workspace_len::<T>();
     let run = move |ctx: &mut KernelCtx<'_>| {
-        let (par, workspace) = (Workers::of(ctx), workspace::<T>(ctx, len)?);
+        let (par, workspace) = (Workers::of(ctx), scratch::elements::<T>(ctx, len)?);
         let output = ctx.output::<T>(0)?;
         conv.backward_data(&par, ctx.input(1)?, ctx.input(0)?, output, workspace)?;
         if has_bias {
@@ -52,7 +48,7 @@ pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>
     let by_weight = if call.wanted[1] { conv.backward_weight_workspace_len::<T>() } else { 0 };
     let len = by_data.max(by_weight);
     let run = move |ctx: &mut KernelCtx<'_>| {
-        let (par, workspace) = (Workers::of(ctx), workspace::<T>(ctx, len)?);
+        let (par, workspace) = (Workers::of(ctx), scratch::elements::<T>(ctx, len)?);
         let out_grad = ctx.input::<T>(0)?;
         if ctx.is_wanted(0) {
             conv.forward(&par, out_grad, ctx.input(2)?, None, ctx.output(0)?, workspace)?;

@@ -3,6 +3,7 @@
 use super::columns::Columns;
 use super::dtype::Real;
 use super::par::{Workers, chunks};
+use super::scratch;
 use crate::compute::inner_product;
 use varflow_ops::defs::l2_normalization_vectors;
 use varflow_ops::{Kernel, KernelCall, KernelCtx, Result, WithWorkspace};
@@ -68,14 +69,10 @@ impl Vectors {
 
 pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
     let (vectors, eps) = (Vectors::new(call), T::from_f64(call.params.float("eps")));
-    let bytes = if call.wanted[1] { 0 } else { vectors.count().saturating_mul(size_of::<T>()) };
+    let len = if call.wanted[1] { 0 } else { vectors.count() };
     let run = move |ctx: &mut KernelCtx<'_>| {
         let (par, data) = (Workers::of(ctx), ctx.input::<T>(0)?);
-        let norm = match bytes {
-            _ if ctx.is_wanted(1) => ctx.output::<T>(1)?,
-            0 => &mut [],
-            _ => &mut ctx.workspace::<T>()?[..vectors.count()],
-        };
+        let norm = if ctx.is_wanted(1) { ctx.output::<T>(1)? } else { scratch::elements(ctx, len)? };
         vectors.sums(&par, [data, data], norm, |sum| (sum + eps).sqrt());
         if ctx.is_wanted(0) {
             vectors.each_row(&par, ctx.output(0)?, |out, start, vector| {
@@ -85,16 +82,15 @@ pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>>
         }
         Ok(())
     };
-    Ok(Box::new(WithWorkspace { bytes, run }))
+    Ok(Box::new(WithWorkspace { bytes: len.saturating_mul(size_of::<T>()), run }))
 }
 
 pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
     let vectors = Vectors::new(call);
-    let bytes = vectors.count().saturating_mul(size_of::<T>());
     let run = move |ctx: &mut KernelCtx<'_>| {
         let par = Workers::of(ctx);
         let (out_grad, output, norm) = (ctx.input::<T>(0)?, ctx.input::<T>(1)?, ctx.input::<T>(2)?);
-        let sums = if bytes == 0 { &mut [] } else { &mut ctx.workspace::<T>()?[..vectors.count()] };
+        let sums = scratch::elements::<T>(ctx, vectors.count())?;
         vectors.sums(&par, [out_grad, output], sums, |sum| sum);
         vectors.each_row(&par, ctx.output(0)?, |out, start, vector| {
             let row = out.iter_mut().zip(&out_grad[start..]).zip(&output[start..]);
@@ -103,5 +99,5 @@ pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>
         });
         Ok(())
     };
-    Ok(Box::new(WithWorkspace { bytes, run }))
+    Ok(Box::new(WithWorkspace { bytes: vectors.count().saturating_mul(size_of::<T>()), run }))
 }

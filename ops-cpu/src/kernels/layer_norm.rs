@@ -53,8 +53,8 @@ pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>>
     let bytes = scratch::bytes::<T>(0, 2 * moved);
     let run = move |ctx: &mut KernelCtx<'_>| {
         let par = Workers::of(ctx);
-        let workspace = if bytes == 0 { &mut [] } else { scratch::take::<T>(ctx, 0)?.1 };
-        let (from, to) = workspace[..2 * moved].split_at_mut(moved);
+        let workspace = scratch::take::<T>(ctx, 0, 2 * moved)?.1;
+        let (from, to) = workspace.split_at_mut(moved);
         let data = brought_last(&par, ctx.input::<T>(0)?, shape, from)?;
         let inputs = [data, ctx.input(1)?, ctx.input(2)?];
         let (mean, std) = (output(ctx, 1)?, output(ctx, 2)?);
@@ -70,8 +70,8 @@ pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>
     let bytes = scratch::bytes::<T>(doubles, 3 * moved);
     let run = move |ctx: &mut KernelCtx<'_>| {
         let par = Workers::of(ctx);
-        let (sums, workspace) = if bytes == 0 { (&mut [][..], &mut [][..]) } else { scratch::take::<T>(ctx, doubles)? };
-        let (grads, rest) = workspace[..3 * moved].split_at_mut(moved);
+        let (sums, workspace) = scratch::take::<T>(ctx, doubles, 3 * moved)?;
+        let (grads, rest) = workspace.split_at_mut(moved);
         let (from, to) = rest.split_at_mut(moved);
         let out_grad = brought_last(&par, ctx.input::<T>(0)?, shape, grads)?;
         let data = brought_last(&par, ctx.input::<T>(1)?, shape, from)?;

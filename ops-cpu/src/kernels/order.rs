@@ -3,6 +3,7 @@
 use super::dtype::Real;
 use super::par::Workers;
 use super::places::{OutOfRange, places, places_bytes};
+use super::scratch;
 use crate::compute::{Lanes, Number};
 use half::{bf16, f16};
 use varflow_ops::defs::{Ordered, arg_axis, around_axis, order_axis};
@@ -60,7 +61,7 @@ fn forward<T: Element + Number>(call: &KernelCall<'_>, ordered: Ordered, ascendi
     let len = lanes.lanes().saturating_mul(k);
     let run = move |ctx: &mut KernelCtx<'_>| {
         let x = ctx.input::<T>(0)?;
-        let places = if len == 0 { &mut [] } else { &mut ctx.workspace::<u64>()?[..len] };
+        let places = scratch::elements::<u64>(ctx, len)?;
         lanes.order(&Workers::of(ctx), x, k, ascending, places)?;
         match ordered {
             Ordered::Places => write_places(ctx, 0, lanes, k, places),

@@ -2,6 +2,7 @@
 
 use super::dtype::Real;
 use super::par::{Workers, chunks};
+use super::scratch;
 use crate::compute::{Rnn, RnnCell, RnnGrads, RnnInputs, RnnOutGrads};
 use varflow_ops::defs::{RnnMode, RnnSizes};
 use varflow_ops::{Error, Kernel, KernelCall, KernelCtx, Philox, Result, TensorDesc, WithWorkspace};
@@ -61,10 +62,10 @@ pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>>
     let has_states = last > 1;
     // Outputs are computed in the reserve, which the workspace stands in for where no backward pass wants it.
     let reserve_len = if call.wanted[last] { 0 } else { rnn.reserve() };
-    let bytes = reserve_len.saturating_add(rnn.forward_scratch()).saturating_mul(size_of::<T>());
+    let len = reserve_len.saturating_add(rnn.forward_scratch());
     let run = move |ctx: &mut KernelCtx<'_>| {
         let inputs = inputs::<T>(ctx, &rnn, 0)?;
-        let workspace = if bytes == 0 { &mut [] } else { ctx.workspace::<T>()? };
+        let workspace = scratch::elements::<T>(ctx, len)?;
         let (own_reserve, scratch) = workspace.split_at_mut(reserve_len);
         let par = Workers::of(ctx);
         let reserve = if ctx.is_wanted(last) { ctx.output(last)? } else { own_reserve };
@@ -77,7 +78,7 @@ pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>>
         }
         Ok(())
     };
-    Ok(Box::new(WithWorkspace { bytes, run }))
+    Ok(Box::new(WithWorkspace { bytes: len.saturating_mul(size_of::<T>()), run }))
 }
 
 pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
@@ -86,7 +87,7 @@ pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>
     let data = 1 + states;
     let rnn = rnn(call, &call.inputs[data])?;
     let reserve = call.inputs.len() - 1;
-    let bytes = rnn.backward_scratch().saturating_mul(size_of::<T>());
+    let len = rnn.backward_scratch();
     let run = move |ctx: &mut KernelCtx<'_>| {
         let out_grads = RnnOutGrads {
             output: ctx.input::<T>(0)?,
@@ -100,9 +101,9 @@ pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>
             cells: output(ctx, lstm.then_some(3))?,
         };
         let inputs = inputs(ctx, &rnn, data)?;
-        let scratch = if bytes == 0 { &mut [] } else { ctx.workspace::<T>()? };
+        let scratch = scratch::elements::<T>(ctx, len)?;
         rnn.backward(&Workers::of(ctx), inputs, ctx.input(reserve)?, out_grads, grads, scratch)?;
         Ok(())
     };
-    Ok(Box::new(WithWorkspace { bytes, run }))
+    Ok(Box::new(WithWorkspace { bytes: len.saturating_mul(size_of::<T>()), run }))
 }

@@ -3,6 +3,7 @@
 use super::dtype::Real;
 use super::par::Workers;
 use super::repeat::Repeat;
+use super::scratch;
 use crate::compute::{Conv, Reduction, reduce};
 use std::ops::Range;
 use varflow_ops::defs::{bilinear_window, upsampling_is_bilinear};
@@ -92,11 +93,11 @@ pub(super) fn forward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>>
     let out = &call.outputs[0].shape;
     if upsampling_is_bilinear(call.params) {
         let conv = convolution(call, out)?;
-        let bytes = conv.backward_data_workspace_len::<T>() * size_of::<T>();
+        let len = conv.backward_data_workspace_len::<T>();
         return Ok(Box::new(WithWorkspace {
-            bytes,
+            bytes: len * size_of::<T>(),
             run: move |ctx: &mut KernelCtx<'_>| {
-                let workspace = if bytes > 0 { ctx.workspace::<T>()? } else { &mut [] };
+                let workspace = scratch::elements::<T>(ctx, len)?;
                 let (data, weight) = (ctx.input::<T>(0)?, ctx.input::<T>(1)?);
                 Ok(conv.backward_data(&Workers::of(ctx), weight, data, ctx.output(0)?, workspace)?)
             },
@@ -111,11 +112,10 @@ pub(super) fn backward<T: Real>(call: &KernelCall<'_>) -> Result<Box<dyn Kernel>
     if upsampling_is_bilinear(call.params) {
         let conv = convolution(call, out)?;
         let len = conv.forward_workspace_len::<T>().max(conv.backward_weight_workspace_len::<T>());
-        let bytes = len * size_of::<T>();
         return Ok(Box::new(WithWorkspace {
-            bytes,
+            bytes: len * size_of::<T>(),
             run: move |ctx: &mut KernelCtx<'_>| {
-                let workspace = if bytes > 0 { ctx.workspace::<T>()? } else { &mut [] };
+                let workspace = scratch::elements::<T>(ctx, len)?;
                 let (par, out_grad) = (Workers::of(ctx), ctx.input::<T>(0)?);
                 if ctx.is_wanted(0) {
                     conv.forward(&par, out_grad, ctx.input(2)?, None, ctx.output(0)?, workspace)?;

@@ -278,6 +278,37 @@ fn misfits_are_refused() {
 }
 
 #[test]
+fn what_no_memory_could_hold_is_refused() {
+    let refusal = |samples, channels, len: usize, kernel: usize, dilate: usize, pad: usize| {
+        let made = Conv::new(samples, channels, &[len; 2], 4, &[kernel; 2], &[1; 2], &[dilate; 2], &[pad; 2], 1);
+        made.unwrap_err().to_string()
+    };
+    const INT: usize = i32::MAX as usize;
+    const MOST: usize = 18_014_398_509_481_983;
+    let told = refusal(1, 4, 6, 3, INT - 2, INT);
+    assert_eq!(told, format!("Conv: numbers of a padded sample is {}, wanted {MOST}", usize::MAX));
+    for (samples, channels, len, kernel, dilate, pad) in [
+        (1, 4, 6, 3, 1, usize::MAX / 2),
+        (1, 4, 6, usize::MAX, usize::MAX, usize::MAX),
+        (usize::MAX, 4, 6, 3, 1, 1),
+        (1, usize::MAX, 6, 3, 1, 1),
+        (1, 1, usize::MAX, 1, 1, 0),
+        (1, 1 << 20, 1 << 20, 1 << 19, 1, 0),
+        (1, 4, 0, 3, 1, 1),
+    ] {
+        refusal(samples, channels, len, kernel, dilate, pad);
+    }
+}
+
+#[test]
+fn tables_that_32_bits_cannot_count_are_not_made() {
+    // Tables would take gigabytes, the matrix of the other way does not.
+    let conv = Conv::new(1, 1, &[1 << 16, 1 << 17], 1, &[2; 2], &[1; 2], &[1; 2], &[0; 2], 1).unwrap();
+    let lens = [conv.forward_workspace_len::<f32>(), conv.backward_weight_workspace_len::<f32>()];
+    assert!(lens.iter().all(|len| *len < 1 << 20), "{lens:?}");
+}
+
+#[test]
 fn an_empty_batch_has_a_zero_gradient() {
     let conv = plane_case(0, 2, 8, 3, 3, 1).conv();
     let mut dw = vec![f32::NAN; conv.weight_len()];

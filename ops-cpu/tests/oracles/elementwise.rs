@@ -1,8 +1,9 @@
 use crate::{Sum, Threads, assert_close, numbers};
 use proptest::prelude::*;
 use varflow_cpu::compute::{
-    CrossEntropy, Serial, Unary, log_softmax, log_softmax_backward, softmax, softmax_backward, softmax_cross_entropy,
-    softmax_cross_entropy_backward, softmax_in_place, unary, unary_backward, unary_backward_in_place, unary_in_place,
+    CrossEntropy, LayerNorm, Serial, Unary, log_softmax, log_softmax_backward, softmax, softmax_backward,
+    softmax_cross_entropy, softmax_cross_entropy_backward, softmax_in_place, unary, unary_backward,
+    unary_backward_in_place, unary_in_place,
 };
 
 fn exact(op: Unary, x: f64) -> f64 {
@@ -129,5 +130,21 @@ fn labels_outside_the_classes_are_refused() {
     for label in [3.0, -1.0, f32::NAN] {
         let mut dx = [0.0; 3];
         assert!(softmax_cross_entropy_backward(&Serial, 3, &[0.3; 3], &[label], options, &mut dx).is_err());
+    }
+}
+
+#[test]
+fn gradients_of_a_layer_norm_are_of_its_length() {
+    let norm = LayerNorm { rows: 2, len: 3, eps: 1e-5 };
+    let (x, gamma, ones) = ([0_f32; 6], [1_f32; 3], [1_f32; 2]);
+    let mut scratch = vec![0.0; norm.backward_scratch()];
+    let mut backward = |d_gamma: usize, d_beta: usize| {
+        let (mut dx, mut d_gamma, mut d_beta) = ([0_f32; 6], vec![0_f32; d_gamma], vec![0_f32; d_beta]);
+        let gradients = [&mut dx[..], &mut d_gamma, &mut d_beta];
+        norm.backward(&Serial, [&x, &x, &gamma, &ones, &ones], gradients, &mut scratch)
+    };
+    backward(3, 0).unwrap();
+    for (d_gamma, d_beta) in [(2, 3), (3, 4)] {
+        assert!(backward(d_gamma, d_beta).unwrap_err().to_string().contains("length of d_gamma or d_beta"));
     }
 }

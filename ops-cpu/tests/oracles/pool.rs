@@ -131,3 +131,19 @@ fn lines_and_volumes() {
     assert_eq!(mean, [3.5]);
     assert!(Pool::new(kind, 1, &[2, 2, 2, 2], &[1; 4], &[1; 4], &[0; 4], false).is_err());
 }
+
+#[test]
+fn what_no_memory_could_hold_is_refused() {
+    const HALF: usize = 1 << 31;
+    let kind = PoolKind::Average { count_include_pad: true };
+    for (planes, len, kernel, stride, pad) in [
+        (1, 1, 2 * HALF, 1, HALF),
+        (1, 1, usize::MAX, 1, usize::MAX - 1),
+        (1, usize::MAX, 1, 1, 0),
+        (usize::MAX, 4, 2, 2, 0),
+        (1, 4, 2, usize::MAX, 0),
+    ] {
+        let made = Pool::new(kind, planes, &[len; 3], &[kernel; 3], &[stride; 3], &[pad; 3], true);
+        assert!(made.is_err(), "{made:?}");
+    }
+}

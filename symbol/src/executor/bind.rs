@@ -9,6 +9,7 @@ use super::{Executor, Named};
 use crate::placement::{COPY, group_of};
 use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput, View};
 use crate::{Graph, Node, check_plan};
+use std::collections::HashSet;
 use std::sync::Arc;
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
@@ -20,6 +21,10 @@ use varflow_ops::{
 const MAX_CHECKED: usize = 100;
 
 pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], options: &BindOptions) -> Result<Executor> {
+    if options.sharing.as_ref().is_some_and(|sharing| !sharing.engine.same(&rt.engine)) {
+        let text = "the executor to share memory with belongs to another engine, wanted one of this runtime's";
+        return Err(Error::Contract(text.to_string()));
+    }
     let net = Network::new(graph, &rt.registry, given, options)?;
     let mut train = kernels(&rt.registry, &net, options.for_training)?;
     // A training executor can run its forward nodes either way.
@@ -29,6 +34,9 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     for (node, kernel) in train.iter().flatten().chain(&score) {
         workspace_bytes[*node] = kernel.workspace_bytes().max(workspace_bytes[*node]);
     }
+    let given_names = given.iter().map(|(name, _)| name.as_str());
+    let fed = given_names.chain(graph.labels().into_iter().map(|i| graph.nodes[i].name.as_str())).collect();
+    check_workspaces(&net.graph, &workspace_bytes)?;
     let (graph, descs, phases) = (&net.graph, &net.descs, &net.phases);
     let input =
         PlanInput { graph, descs, views: &net.views, workspace_bytes: &workspace_bytes, groups: &net.groups, phases };
@@ -40,7 +48,7 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
         Some(sharing) if sharing.arena.storage.len_bytes() >= plan.planned_bytes => sharing.arena.clone(),
         _ => Arena::new(Storage::zeroed(plan.planned_bytes)?),
     };
-    let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, given, &arena, options)?;
+    let tensors = Tensors::new(&rt.engine, &net, &plan, &workspace_bytes, &fed, &arena, options)?;
 
     let names = options.group_names();
     let lane = |node: &Node| {
@@ -83,6 +91,18 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     })
 }
 
+/// Refuses workspaces that together are too large to be counted.
+fn check_workspaces(graph: &Graph, workspace_bytes: &[usize]) -> Result<()> {
+    const MOST: usize = isize::MAX as usize / 4;
+    let mut total = 0_usize;
+    for (node, bytes) in graph.nodes.iter().zip(workspace_bytes) {
+        let sum = total.checked_add(*bytes).filter(|sum| *sum <= MOST);
+        let refuse = || Error::Shape(format!("wants a workspace of {bytes} bytes, more than any memory could hold"));
+        total = sum.ok_or_else(|| refuse().at(node.place()))?;
+    }
+    Ok(())
+}
+
 type NodeKernels = Vec<(usize, Box<dyn Kernel>)>;
 
 /// The kernels of each phase.
@@ -122,7 +142,7 @@ impl Tensors {
         net: &Network,
         plan: &Plan,
         workspace_bytes: &[usize],
-        given: &[(String, Shape)],
+        fed: &HashSet<&str>,
         arena: &Arena,
         options: &BindOptions,
     ) -> Result<Tensors> {
@@ -138,14 +158,13 @@ impl Tensors {
             // Variables that the passes add have names of their own making, which mean nothing to the options.
             let shared = options.shared.get(&node.name).filter(|_| is_users[i]);
             let from_other = options.sharing.as_ref().and_then(|s| s.tensors.get(&node.name)).filter(|_| is_users[i]);
-            let is_data = given.iter().any(|(name, _)| *name == node.name);
             if let Some(value) = net.graph.constants.get(&node.name) {
                 entries[entry] = Some(Tensor::from_bytes(engine, desc.clone(), &value.bytes)?);
                 continue;
             }
             entries[entry] = Some(match (shared, from_other) {
                 (Some(tensor), _) => checked_share(engine, "shared for", &node.name, tensor, desc)?,
-                (None, Some(tensor)) if is_data => match tensor.first(desc.shape.clone()) {
+                (None, Some(tensor)) if fed.contains(node.name.as_str()) => match tensor.first(desc.shape.clone()) {
                     Ok(tensor) if tensor.desc() == desc => tensor,
                     _ => Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?,
                 },
@@ -234,8 +253,8 @@ impl Tensors {
     }
 
     fn outputs(&self, net: &Network) -> Result<Vec<Named>> {
-        let named = |e: &Entry| Ok((net.graph.nodes[e.node].output_name(e.output), self.entry(net, *e)?));
-        net.outputs.iter().map(named).collect()
+        let names = net.graph.entry_names(&net.outputs);
+        names.into_iter().zip(&net.outputs).map(|(name, e)| Ok((name, self.entry(net, *e)?))).collect()
     }
 
     fn head_grads(&self, net: &Network) -> Result<Vec<Named>> {

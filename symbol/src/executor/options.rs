@@ -4,7 +4,7 @@ use super::arena::Arena;
 use crate::Passes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use varflow_engine::LaneHandle;
+use varflow_engine::{Engine, LaneHandle};
 use varflow_ops::{DType, Tensor};
 
 /// What becomes of the gradient of an argument.
@@ -31,11 +31,14 @@ pub struct GroupLanes {
 /// intermediate results. So networks for inputs of several lengths (buckets) cost the memory of the largest, if that is bound
 /// first.
 ///
-/// An argument of another shape, as data are, gets the first bytes of the shared one's memory if it has room there, and memory of
-/// its own if not. Executors that share memory may be used in turn in any order, and from several threads; but a backward
-/// pass must follow its own forward pass.
+/// Data (arguments whose shapes are given when binding) and [labels](crate::Graph::labels) of another shape get the first bytes of
+/// the shared ones' memory if they have room there, and memory of their own if not; parameters must have the same shapes. Executors that share memory
+/// belong to one engine. They may be used in turn in any order, and from several threads; but a backward pass must follow its own
+/// forward pass. Passes are not to be pushed from within tasks (a monitor's, say): pushing may wait for tasks to finish, and keeps
+/// the other executors from pushing meanwhile.
 #[derive(Clone)]
 pub struct Sharing {
+    pub(super) engine: Engine,
     pub(super) tensors: BTreeMap<String, Tensor>,
     pub(super) grads: BTreeMap<String, Tensor>,
     pub(super) arena: Arena,

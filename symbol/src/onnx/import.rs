@@ -5,7 +5,7 @@ use super::external::{self, External};
 use super::node::Use;
 use super::ops;
 use super::proto::{Graph, Node};
-use super::value::{Tensor, Value, Weight};
+use super::value::{Numbers, Tensor, Value, Weight};
 use crate::symbol::{Input, Symbol, SymbolNode};
 use crate::{AttrText, HostArray, sym};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -48,6 +48,8 @@ pub(super) struct Importer<'a> {
     names: HashSet<String>,
     /// How often a name was wanted again, so that finding the next is quick.
     again: HashMap<String, usize>,
+    /// How many [`Numbers`] may still be kept.
+    numbers_left: usize,
 }
 
 impl<'a> Importer<'a> {
@@ -57,8 +59,8 @@ impl<'a> Importer<'a> {
             return Err(Error::Data(format!("has operator set {opset}, wanted one from {first} to {last}")));
         }
         let (values, outputs, weights) = (HashMap::new(), HashSet::new(), Vec::new());
-        let (names, again) = (HashSet::new(), HashMap::new());
-        Ok(Importer { registry, opset, external, values, outputs, weights, names, again })
+        let (names, again, numbers_left) = (HashSet::new(), HashMap::new(), Numbers::MOST_OF_ALL);
+        Ok(Importer { registry, opset, external, values, outputs, weights, names, again, numbers_left })
     }
 
     pub(super) fn run(mut self, graph: &Graph<'a>, shapes: &[(String, PartialShape)]) -> Result<Model> {
@@ -154,7 +156,20 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
+    /// Counts numbers that are kept.
+    fn keep(&mut self, numbers: &Numbers) -> Result<()> {
+        let left = self.numbers_left.checked_sub(numbers.values.len());
+        self.numbers_left = left.ok_or_else(|| {
+            let most = Numbers::MOST_OF_ALL;
+            Error::Data(format!("computes the last of too many numbers of shapes, wanted at most {most} in all"))
+        })?;
+        Ok(())
+    }
+
     fn define(&mut self, name: &'a str, value: Value) -> Result<()> {
+        if let Value::Numbers(numbers) = &value {
+            self.keep(numbers)?;
+        }
         match self.values.insert(name, value) {
             None => Ok(()),
             Some(_) => Err(Error::Data(format!("the name \"{name}\" is there twice, wanted names that differ"))),
@@ -177,19 +192,31 @@ impl<'a> Importer<'a> {
         match value {
             Value::Tensor(tensor) => Ok(tensor),
             Value::Weight(id) => {
-                let weight = &mut self.weights[id];
-                let shape = argument_shape(&weight.array);
-                let symbol = weight.argument.get_or_insert_with(|| variable(&weight.name, &weight.array));
-                Ok(Tensor { symbol: symbol.clone(), shape: shape.into() })
+                let weight = &self.weights[id];
+                let shape = argument_shape(&weight.array).into();
+                if let Some((symbol, _)) = &weight.argument {
+                    return Ok(Tensor { symbol: symbol.clone(), shape });
+                }
+                let name = self.variable_name(id, weight.auxiliary.is_some(), "arg");
+                let symbol = variable(&name, &self.weights[id].array);
+                self.weights[id].argument = Some((symbol.clone(), name));
+                Ok(Tensor { symbol, shape })
             }
             Value::Numbers(numbers) => {
                 let values = numbers.known().ok_or_else(|| {
                     Error::Data("needs an extent that the file leaves open: give the inputs' shapes".to_string())
                 })?;
+                self.keep(&numbers)?;
                 let id = self.add_weight_as("shape", HostArray::from_slice([values.len()], &values)?);
                 self.tensor(Value::Weight(id))
             }
         }
+    }
+
+    /// The weight's name, or one made of it if that has been given away.
+    fn variable_name(&mut self, id: usize, is_given_away: bool, suffix: &str) -> String {
+        let name = self.weights[id].name.clone();
+        if is_given_away { self.fresh(&format!("{name}_{suffix}")) } else { name }
     }
 
     /// The weight as an auxiliary state. One that is an argument too gets another name here.
@@ -199,8 +226,7 @@ impl<'a> Importer<'a> {
         if let Some((symbol, _)) = &weight.auxiliary {
             return Tensor { symbol: symbol.clone(), shape };
         }
-        let name =
-            if weight.argument.is_none() { weight.name.clone() } else { self.fresh(&format!("{}_aux", weight.name)) };
+        let name = self.variable_name(id, weight.argument.is_some(), "aux");
         let symbol = variable(&name, &self.weights[id].array);
         self.weights[id].auxiliary = Some((symbol.clone(), name));
         Tensor { symbol, shape }
@@ -212,8 +238,21 @@ impl<'a> Importer<'a> {
         self.add_weight(name, array)
     }
 
+    /// Another weight of the same elements. However often it is asked for, there is one.
+    pub(super) fn twin(&mut self, id: usize) -> usize {
+        let weight = &self.weights[id];
+        if let Some(other) = weight.twin {
+            return other;
+        }
+        let (name, array) = (format!("{}_twin", weight.name), weight.array.clone());
+        let other = self.add_weight_as(&name, array);
+        self.weights[id].twin = Some(other);
+        other
+    }
+
     fn add_weight(&mut self, name: String, array: HostArray) -> usize {
-        self.weights.push(Weight { name, array, argument: None, auxiliary: None, transposed: None, flat: None });
+        let (argument, auxiliary) = (None, None);
+        self.weights.push(Weight { name, array, argument, auxiliary, transposed: None, flat: None, twin: None });
         self.weights.len() - 1
     }
 
@@ -323,13 +362,13 @@ impl<'a> Importer<'a> {
 
     fn params(self) -> Vec<(String, HostArray)> {
         let mut params = Vec::new();
-        for Weight { name, mut array, argument, auxiliary, .. } in self.weights {
+        for Weight { mut array, argument, auxiliary, .. } in self.weights {
             array.desc.shape = argument_shape(&array);
             match (argument, auxiliary) {
                 (None, None) => {}
-                (Some(_), None) => params.push((format!("arg:{name}"), array)),
+                (Some((_, name)), None) => params.push((format!("arg:{name}"), array)),
                 (None, Some((_, name))) => params.push((format!("aux:{name}"), array)),
-                (Some(_), Some((_, aux))) => {
+                (Some((_, name)), Some((_, aux))) => {
                     params.push((format!("aux:{aux}"), array.clone()));
                     params.push((format!("arg:{name}"), array));
                 }
@@ -370,7 +409,6 @@ fn check_covered(nodes: &[Node<'_>]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::value::Numbers;
     use super::*;
 
     #[test]

@@ -31,6 +31,8 @@ pub(super) struct Numbers {
 impl Numbers {
     /// More than any model computes its shapes with; without a bound, a few nodes could double them without end.
     pub(super) const MOST: usize = 1 << 12;
+    /// Of all that a model computes: each of its many nodes could keep the most.
+    pub(super) const MOST_OF_ALL: usize = 1 << 18;
 
     /// The integers of an array, if it is one of few integers.
     pub(super) fn of(array: &HostArray) -> Option<Numbers> {
@@ -56,12 +58,14 @@ impl Numbers {
 pub(super) struct Weight {
     pub(super) name: String,
     pub(super) array: HostArray,
-    /// The variable of an argument, once it is used as one.
-    pub(super) argument: Option<Symbol>,
+    /// The variable and name of an argument, once it is used as one.
+    pub(super) argument: Option<(Symbol, String)>,
     /// The variable and name of an auxiliary state.
     pub(super) auxiliary: Option<(Symbol, String)>,
     /// The same elements turned over, once that was asked for.
     pub(super) transposed: Option<usize>,
     /// The same elements along one axis.
     pub(super) flat: Option<usize>,
+    /// The same elements once more.
+    pub(super) twin: Option<usize>,
 }

@@ -4,7 +4,7 @@
 //! Files of others are read too, with whatever names they have. The larger elements come first, so that every array lies at
 //! a multiple of its element's size; arrays are read in the order in which they lie.
 
-use crate::{HostArray, save_atomically};
+use crate::HostArray;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
-use varflow_ops::{DType, Error, Result, Shape, TensorDesc};
+use varflow_ops::{DType, Error, Result, Shape, TensorDesc, save_atomically};
 
 /// Bytes of the header's length, with which a file begins.
 const PREFIX_BYTES: u64 = 8;

@@ -1,10 +1,11 @@
 //! Writing `.params`.
 
 use super::{LIST_MAGIC, V2_MAGIC, V3_MAGIC};
-use crate::{HostArray, save_atomically};
+use crate::HostArray;
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
-use varflow_ops::{Error, Result};
+use varflow_ops::{Error, Result, save_atomically};
 
 /// Writes named arrays to a file, [atomically](save_atomically).
 ///
@@ -21,10 +22,14 @@ pub fn save(path: impl AsRef<Path>, arrays: &[(String, HostArray)]) -> Result<()
 /// switched on, and V2 only with them switched off, so that one file is of one form.
 ///
 /// # Errors
-/// An array whose bytes are not as many as its shape says, by name; the write that failed.
+/// An array whose bytes are not as many as its shape says, and a name that is there twice; the write that failed.
 pub fn write(out: &mut impl Write, place: &str, arrays: &[(String, HostArray)]) -> Result<()> {
+    let mut seen = HashSet::new();
     for (name, array) in arrays {
         array.check().map_err(|e| e.at(format!("array \"{name}\"")))?;
+        if !seen.insert(name) {
+            return Err(Error::Data(format!("{place}: array \"{name}\" is there twice, wanted names that differ")));
+        }
     }
     write_all(out, arrays).map_err(|e| Error::io(format!("cannot write {place}"), e))
 }

@@ -4,17 +4,19 @@
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use varflow_engine::Engine;
 use varflow_ops::{
     DeviceKind, Entry, Error, Gradient, Kernel, KernelCtx, Operator, Pair, Params, PartialShape, Philox, Provider,
-    Registry, Result, Schema, Shapes, TensorDesc, WithWorkspace, name_hash,
+    Registry, Result, Runtime, Schema, Shape, Shapes, TensorDesc, WithWorkspace, name_hash,
 };
-use varflow_symbol::{Graph, Node};
+use varflow_symbol::{BindOptions, Executor, GradReq, Graph, Node};
 
 /// Name, inputs, auxiliary states, outputs, in-place pairs.
 type Row = (&'static str, usize, usize, usize, &'static [(usize, usize)]);
 
 /// The operators.
-const OPS: [Row; 16] = [
+const OPS: [Row; 17] = [
     ("_copy", 1, 0, 1, &[(0, 0)]),
     ("_grad_add", 2, 0, 1, &[(0, 0), (1, 0)]),
     ("add", 2, 0, 1, &[(0, 0), (1, 0)]),
@@ -31,6 +33,7 @@ const OPS: [Row; 16] = [
     ("lift", 1, 0, 1, &[]),        // zeroes before it, as many
     ("check", 1, 0, 1, &[(0, 0)]), // x, but an error if its first element is above 1e30
     ("_CrossDeviceCopy", 1, 0, 1, &[]),
+    ("loss", 2, 0, 1, &[]), // x, whatever the label
 ];
 const RANDOM_FROM: usize = 2;
 const RANDOM_TO: usize = 13;
@@ -50,6 +53,9 @@ impl Operator for TestOp {
         &SCHEMA
     }
     fn inputs(&self, _: &Params) -> Vec<String> {
+        if self.name() == "loss" {
+            return vec!["in0".to_string(), "label".to_string()];
+        }
         (0..OPS[self.0].1).map(|i| format!("in{i}")).collect()
     }
     fn auxiliaries(&self, _: &Params) -> Vec<String> {
@@ -116,6 +122,7 @@ impl Operator for TestOp {
             "lift" => vec![Some(add("latter", "dx", &[g.out_grad(0)?], g.graph)?)],
             "fold" => vec![Some(add("unfold", "dx", &[g.out_grad(0)?], g.graph)?)],
             "unfold" => vec![Some(add("fold", "dx", &[g.out_grad(0)?], g.graph)?)],
+            "loss" => vec![Some(g.out_grad(0)?), None],
             _ => vec![Some(g.out_grad(0)?)],
         })
     }
@@ -175,7 +182,7 @@ fn mask(rng: Philox, is_train: bool, i: usize) -> f32 {
 
 fn run(name: &str, is_train: bool, ctx: &mut KernelCtx<'_>) -> Result<()> {
     match name {
-        "_copy" | "same" | "_CrossDeviceCopy" => map(ctx.pair(0, 0)?, |x| x),
+        "_copy" | "same" | "_CrossDeviceCopy" | "loss" => map(ctx.pair(0, 0)?, |x| x),
         "add" | "_grad_add" => binary(ctx, |a, b| a + b)?,
         "mul" => binary(ctx, |a, b| a * b)?,
         "neg" => map(ctx.pair(0, 0)?, |x| -x),
@@ -362,4 +369,67 @@ pub fn build(registry: &Registry, choices: &[Choice], heads: &[usize]) -> Graph 
     }
     graph.outputs = heads.iter().map(|h| open[open.len() - 1 - h % open.len().min(12)].0).collect();
     graph
+}
+
+pub const SEED: u64 = 7;
+
+/// Runs `body` and fails if it takes longer than a minute.
+pub fn within_a_minute(body: impl FnOnce() + Send + 'static) {
+    let (done, wait) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        body();
+        done.send(()).unwrap();
+    });
+    match wait.recv_timeout(Duration::from_secs(60)) {
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        _ => thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)),
+    }
+}
+
+pub fn runtime(engine: &Engine) -> Runtime {
+    Runtime::new(engine.clone(), registry())
+}
+
+pub fn given() -> Vec<(String, Shape)> {
+    ["data0", "data1"].map(|n| (n.to_string(), Shape::new(&[LEN]))).to_vec()
+}
+
+pub fn options(for_training: bool) -> BindOptions {
+    BindOptions {
+        for_training,
+        grad_req: BTreeMap::from([("weight1".to_string(), GradReq::Add)]),
+        seed: SEED,
+        ..BindOptions::default()
+    }
+}
+
+/// Every random program uses all four variables, so that all have a shape.
+pub fn program(choices: &[Choice], heads: &[usize]) -> Graph {
+    let registry = registry();
+    let mut graph = build(&registry, choices, heads);
+    for weight in [2, 3] {
+        // weight · data, so that the shape of the weight follows.
+        let inputs = vec![Entry { node: weight, output: 0 }, Entry { node: weight - 2, output: 0 }];
+        let template = graph.nodes[0].clone();
+        let op = Some(registry.operator("mul").unwrap().clone());
+        graph.nodes.push(varflow_symbol::Node { op, name: format!("use{weight}"), inputs, ..template });
+        graph.outputs.push(Entry { node: graph.nodes.len() - 1, output: 0 });
+    }
+    graph
+}
+
+pub fn first_values(graph: &Graph) -> BTreeMap<String, Vec<f32>> {
+    let variables = graph.nodes.iter().filter(|n| n.op.is_none()).enumerate();
+    let value = |k: usize, name: &str| match name {
+        n if n.ends_with("state") => vec![1.0],
+        n if n.contains("out_grad") => Vec::new(),
+        _ => (0..LEN).map(|i| ((i * 7 + k * 5) % 11) as f32 / 8.0 - 0.5).collect(),
+    };
+    variables.map(|(k, n)| (n.name.clone(), value(k, &n.name))).collect()
+}
+
+pub fn set_all(executor: &Executor, values: &BTreeMap<String, Vec<f32>>) {
+    for (name, tensor) in executor.args().iter().chain(executor.auxes()) {
+        tensor.set(values[name].clone()).unwrap();
+    }
 }

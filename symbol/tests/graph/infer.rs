@@ -111,3 +111,25 @@ fn dtypes_flow_and_default_to_f32() {
     let text = infer_dtypes(&bad, &none).unwrap_err().to_string();
     assert!(text.contains("attribute __dtype__ is \"float33\""), "{text}");
 }
+
+#[test]
+fn what_no_memory_could_hold_is_refused_by_name() {
+    let refuse = |symbol: Symbol, place: &str| {
+        let text = infer_shapes(&graph(symbol), &[("x", partial(&[2]))]).unwrap_err().to_string();
+        assert!(text.starts_with(place) && text.contains("any memory could hold"), "{text}");
+    };
+    let vast = 1_i64 << 62;
+    refuse(sym::op("one_hot").input(sym::var("x")).set("depth", vast).name("hot").build(), "one_hot \"hot\"");
+    let hot = sym::op("one_hot").input(sym::var("x")).set("depth", vast).name("hot");
+    refuse(sym::op("sum").input(hot).build(), "one_hot \"hot\"");
+    let tiles = sym::op("tile").input(sym::var("x")).set("reps", [1_i64 << 32, 1 << 32]).name("tiles");
+    refuse(sym::op("sum").input(tiles).build(), "tile \"tiles\"");
+    // Each fits, all together do not.
+    let large =
+        |i: usize| sym::op("one_hot").input(sym::var("x")).set("depth", 1_i64 << 56).name(format!("hot{i}")).build();
+    let all: Vec<Symbol> = (0..8).map(large).collect();
+    refuse(Symbol::group(all), "one_hot \"hot");
+    let text =
+        infer_shapes(&graph(sym::relu(sym::var("x"))), &[("x", partial(&[usize::MAX, 2]))]).unwrap_err().to_string();
+    assert!(text.contains("(18446744073709551615, 2)"), "{text}");
+}

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use std::io::Write;
-use varflow_ops::{DType, Error, TensorDesc};
-use varflow_symbol::{HostArray, params, save_atomically};
+use varflow_ops::{DType, Error, StagedFile, TensorDesc, save_atomically};
+use varflow_symbol::{HostArray, params};
 
 fn read(bytes: &[u8]) -> varflow_ops::Result<Vec<(String, HostArray)>> {
     params::read(bytes, bytes.len() as u64, "FILE")
@@ -238,4 +238,29 @@ fn a_full_disk_is_an_error() {
     let array = HostArray::from_slice([2], &[1.0_f32, 2.0]).unwrap();
     let text = params::write(&mut full, "FILE", &[("arg:w".to_string(), array)]).unwrap_err().to_string();
     assert!(text.starts_with("cannot write FILE: No space left on device"), "{text}");
+}
+
+#[test]
+fn names_that_are_there_twice_are_refused() {
+    let array = || HostArray::from_slice([1], &[1.0_f32]).unwrap();
+    let arrays = [("arg:w".to_string(), array()), ("arg:w".to_string(), array())];
+    let text = params::write(&mut Vec::new(), "FILE", &arrays).unwrap_err().to_string();
+    assert_eq!(text, "FILE: array \"arg:w\" is there twice, wanted names that differ");
+}
+
+#[test]
+fn staged_files_appear_together_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    let stage = |path| StagedFile::write(path, |out| out.write_all(b"new").map_err(|e| Error::io("cannot write", e)));
+    std::fs::write(&a, b"old").unwrap();
+    let first = stage(&a).unwrap();
+    std::fs::create_dir(&b).unwrap();
+    assert!(stage(&b).is_err());
+    drop(first);
+    assert_eq!((std::fs::read(&a).unwrap(), names(folder.path()).len()), (b"old".to_vec(), 2));
+    std::fs::remove_dir(&b).unwrap();
+    StagedFile::commit_all(vec![stage(&a).unwrap(), stage(&b).unwrap()]).unwrap();
+    assert_eq!((std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap()), (b"new".to_vec(), b"new".to_vec()));
+    assert_eq!(names(folder.path()).len(), 2);
 }

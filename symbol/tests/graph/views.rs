@@ -2,13 +2,37 @@
 
 use crate::support::registry;
 use varflow_ops::PartialShape;
-use varflow_symbol::{Graph, dot, infer_shapes, json, summary, sym};
+use varflow_symbol::{Graph, Symbol, dot, infer_shapes, json, summary, sym};
 
 fn net() -> Graph {
     let x = sym::convolution(sym::var("data")).kernel([5, 5]).num_filter(20).name("conv1");
     let x = sym::op("BatchNorm").input(x).name("bn1");
     let x = sym::fully_connected(sym::tanh(x).name("tanh1")).num_hidden(10).name("fc1");
     sym::softmax_output(x).name("softmax").build().resolve(&registry()).unwrap()
+}
+
+/// A node may have very many outputs: each is named by all names being asked for once.
+#[test]
+fn many_outputs_have_names() {
+    const OUTPUTS: usize = 65_535;
+    let parts = sym::op("SliceChannel").input(sym::var("x")).set("num_outputs", OUTPUTS as i64).name("parts");
+    let graph = parts.build().resolve(&registry()).unwrap();
+    let names = graph.list_outputs();
+    assert_eq!((names.len(), &names[OUTPUTS - 1][..]), (OUTPUTS, "parts_output65534"));
+    let internals = graph.internals();
+    assert_eq!((internals.len(), &internals[OUTPUTS].0[..]), (OUTPUTS + 1, "parts_output65534"));
+    assert_eq!(graph.nodes[1].output_name(65_534), "parts_output65534");
+}
+
+#[test]
+fn labels_are_what_only_goes_into_labels() {
+    let flat = sym::reshape(sym::var("classes"), [-1]).name("flat");
+    let loss = sym::softmax_output(sym::fully_connected(sym::var("data")).num_hidden(2)).label(flat).name("softmax");
+    // An autoencoder's data are no label, though they are compared with.
+    let same = sym::op("LinearRegressionOutput").input(sym::relu(sym::var("x"))).input(sym::var("x"));
+    let graph = Symbol::group(vec![loss.build(), same.build()]).resolve(&registry()).unwrap();
+    let names: Vec<_> = graph.labels().into_iter().map(|i| &graph.nodes[i].name[..]).collect();
+    assert_eq!(names, ["classes"]);
 }
 
 #[test]

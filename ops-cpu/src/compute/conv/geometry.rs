@@ -1,6 +1,11 @@
 //! The shape of a convolution.
 
+use super::weight_gradient;
 use crate::compute::mismatch::Mismatch;
+
+/// The most numbers in any one thing that a convolution is made of. The passes keep copies of such things for up to 32 parts of
+/// their work, and all of that together must be addressable.
+const MOST_NUMBERS: usize = isize::MAX as usize / size_of::<f64>() / 64;
 
 /// The geometry of a convolution. Spatial lists are `(depth, height, width)`; axes that do not exist have length 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +27,9 @@ pub struct Conv {
 impl Conv {
     /// `channels` and `filters` are totals over all `groups`; the lists name one to three spatial axes.
     ///
-    /// Errors: lists of other lengths than `input`; a zero kernel, stride, dilation or group count; channels or filters
-    /// that are zero or no multiple of `groups`; a dilated kernel longer than the padded input.
+    /// Errors: lists of other lengths than `input`; a zero input, kernel, stride, dilation or group count; channels or filters
+    /// that are zero or no multiple of `groups`; a dilated kernel longer than the padded input; lengths whose products
+    /// do not fit into memory.
     #[expect(clippy::too_many_arguments, reason = "they are the parameters of the operator")]
     pub fn new(
         samples: usize,
@@ -67,20 +73,44 @@ impl Conv {
         let skip = 3 - input.len();
         for axis in 0..input.len() {
             let (x, k, s, d, p) = (input[axis], kernel[axis], stride[axis], dilate[axis], pad[axis]);
-            if k == 0 || s == 0 || d == 0 {
-                return wrong("kernel, stride or dilation", 0, 1);
+            if x == 0 || k == 0 || s == 0 || d == 0 {
+                return wrong("input, kernel, stride or dilation", 0, 1);
             }
-            let reach = d * (k - 1) + 1;
-            if x + 2 * p < reach {
-                return wrong("padded input", x + 2 * p, reach);
+            let reach = d.saturating_mul(k - 1).saturating_add(1);
+            let padded = p.saturating_mul(2).saturating_add(x);
+            for (argument, len) in [("length of the dilated kernel", reach), ("length of the padded input", padded)] {
+                if len > MOST_NUMBERS {
+                    return wrong(argument, len, MOST_NUMBERS);
+                }
+            }
+            if padded < reach {
+                return wrong("padded input", padded, reach);
             }
             let to = skip + axis;
             (conv.input[to], conv.kernel[to], conv.stride[to]) = (x, k, s);
             (conv.dilate[to], conv.pad[to]) = (d, p);
-            conv.output[to] = (x + 2 * p - reach) / s + 1;
+            conv.output[to] = (padded - reach) / s + 1;
         }
+        conv.check_sizes()?;
         conv.flatten_pointwise();
         Ok(conv)
+    }
+
+    /// Refuses what is too large, so that no length or count of operations can overflow.
+    fn check_sizes(&self) -> Result<(), Mismatch> {
+        let at_most = |argument, most: usize, factors: &[&[usize]]| {
+            let got = factors.iter().copied().flatten().fold(1, |n: usize, factor| n.saturating_mul(*factor));
+            if got <= most { Ok(()) } else { Err(Mismatch { function: "Conv", argument, got, wanted: most }) }
+        };
+        let samples = self.samples.max(1);
+        let (channels, filters) = (&[self.groups, self.channels], &[self.groups, self.filters]);
+        at_most("numbers of data", MOST_NUMBERS, &[&[samples], channels, &self.input])?;
+        at_most("numbers of a padded sample", MOST_NUMBERS, &[channels, &self.padded_input()])?;
+        at_most("numbers of output", MOST_NUMBERS, &[&[samples], filters, &self.output])?;
+        at_most("numbers of weight", MOST_NUMBERS, &[filters, &[self.channels], &self.kernel])?;
+        at_most("numbers that a filter meets", MOST_NUMBERS, &[&[self.channels], &self.kernel, &self.output])?;
+        let work = [&[samples, self.channels], &filters[..], &self.kernel, &self.output];
+        at_most("number of multiply-adds", isize::MAX as usize, &work)
     }
 
     /// Where every kernel length is 1 and nothing is skipped or padded, a plane is one long row.
@@ -146,9 +176,12 @@ impl Conv {
         self.pad != [0; 3]
     }
 
-    /// Whether vectors along the last axis fit the convolution: see [`super`].
+    /// Whether vectors along the last axis fit the convolution: see [`super`]. Their places are counted in 32 bits.
     pub(super) fn is_direct(&self) -> bool {
-        self.stride[2] == 1 && self.output[2] >= 5
+        let padded: usize = self.groups * self.channels * self.padded_input().iter().product::<usize>();
+        let together = weight_gradient::samples_together(self);
+        let is_counted = |sample: usize| u32::try_from(together.saturating_mul(sample)).is_ok();
+        self.stride[2] == 1 && self.output[2] >= 5 && is_counted(padded) && is_counted(self.output_len())
     }
 
     /// Input lengths with the padding on both sides.

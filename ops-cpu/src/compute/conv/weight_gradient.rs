@@ -26,6 +26,13 @@ const MOST_SUMMED: usize = 1 << 22;
 const PART: usize = 1 << 20;
 const MOST_PARTS: usize = 32;
 
+/// Samples that are taken together: few outputs make for many.
+pub(super) fn samples_together(conv: &Conv) -> usize {
+    let blocks = conv.positions().div_ceil(LANES);
+    let padded_most = MOST_PADDED.checked_div(padded::sample_len(conv)).unwrap_or(usize::MAX).max(1);
+    BLOCKS_A_SUM.div_ceil(blocks).min(padded_most).clamp(1, conv.samples.max(1))
+}
+
 /// How the work is cut: tiles of filters (over all groups) by parts of the batch.
 #[derive(Clone, Copy)]
 struct Tasks {
@@ -40,9 +47,7 @@ struct Tasks {
 impl Tasks {
     fn new(conv: &Conv) -> Tasks {
         let cut = Cut::new(conv.filters, 4);
-        let blocks = conv.positions().div_ceil(LANES);
-        let padded_most = MOST_PADDED.checked_div(padded::sample_len(conv)).unwrap_or(usize::MAX).max(1);
-        let together = BLOCKS_A_SUM.div_ceil(blocks).min(padded_most).clamp(1, conv.samples.max(1));
+        let together = samples_together(conv);
         let sums = MOST_SUMS.min(MOST_SUMMED / conv.weight_len()).max(1);
         let samples = Split::new(conv.samples, together, together, sums);
         let parts = (conv.samples * conv.work() / PART).clamp(1, MOST_PARTS);

@@ -236,6 +236,10 @@ fn span(begin: i64, end: i64, step: i64, n: Option<i64>) -> Result<[String; 3]> 
     }
     let far = i64::from(i32::MAX);
     let none = || "None".to_string();
+    if n == Some(0) {
+        // Nothing has no places: all of it is what any part of it is.
+        return Ok([none(), none(), none()]);
+    }
     let begin = match n {
         Some(n) => begin.clamp(-n, if step > 0 { n } else { n - 1 }).to_string(),
         None if begin <= -far || (step < 0 && begin >= far) => none(),

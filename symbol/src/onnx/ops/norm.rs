@@ -15,6 +15,8 @@ fn batch(node: &mut Use<'_, '_>) -> Result<Vec<Value>> {
     }
     let (mean, variance) = (node.weight(3, "mean")?, node.weight(4, "var")?);
     let (data, scale, bias) = (node.tensor(0, "X")?, node.tensor(1, "scale")?, node.tensor(2, "B")?);
+    // The operator changes both when it trains, each for itself.
+    let variance = if mean == variance { node.importer.twin(variance) } else { variance };
     let (mean, variance) = (node.importer.auxiliary(mean), node.importer.auxiliary(variance));
     let op = Op::new("BatchNorm")
         .set("eps", node.float("epsilon", 1e-5)?)

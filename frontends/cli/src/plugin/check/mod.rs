@@ -15,6 +15,7 @@ mod node_gradient;
 mod operator;
 mod protocol;
 mod reduction;
+mod site;
 mod stage;
 mod supervise;
 mod update_rule;

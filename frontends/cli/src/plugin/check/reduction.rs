@@ -4,8 +4,8 @@
 use super::cases::{Case, decode};
 use super::child::{Check, Finding, Passed, Teller};
 use super::guarded::Place;
-use super::operator::{PLAIN, Site, Sites, access, guards, leaks, threads};
 use super::protocol::Title;
+use super::site::{PLAIN, Site, Sites, access, guards, leaks, threads};
 use std::ffi::c_void;
 use std::sync::Arc;
 use varflow::ops::plugin::{KernelTable, ReductionTable};
