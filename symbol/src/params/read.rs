@@ -123,7 +123,7 @@ impl<R: Read> Reader<'_, R> {
             // MXNet may leave the storage shape as it was before the array was filled. Values of a csr array are as many as
             // its column numbers, rows of a row-sparse one as many as its row numbers.
             if let Some((_, numbers)) = parts.last() {
-                let row = if kind == "csr" { &[] } else { stored.dims().get(1..).unwrap_or_default() };
+                let row: &[usize] = if kind == "csr" { &[] } else { stored.dims().get(1..).unwrap_or_default() };
                 stored = numbers.dims().iter().chain(row).copied().collect();
             }
             for (dtype, shape) in std::iter::once((dtype, stored)).chain(parts) {
