@@ -116,7 +116,7 @@ fn dtypes_flow_and_default_to_f32() {
 fn what_no_memory_could_hold_is_refused_by_name() {
     let refuse = |symbol: Symbol, place: &str| {
         let text = infer_shapes(&graph(symbol), &[("x", partial(&[2]))]).unwrap_err().to_string();
-        assert!(text.starts_with(place) && text.contains("any memory could hold"), "{text}");
+        assert!(text.starts_with(place) && text.contains("memory could hold"), "{text}");
     };
     let vast = 1_i64 << 62;
     refuse(sym::op("one_hot").input(sym::var("x")).set("depth", vast).name("hot").build(), "one_hot \"hot\"");
@@ -125,8 +125,9 @@ fn what_no_memory_could_hold_is_refused_by_name() {
     let tiles = sym::op("tile").input(sym::var("x")).set("reps", [1_i64 << 32, 1 << 32]).name("tiles");
     refuse(sym::op("sum").input(tiles).build(), "tile \"tiles\"");
     // Each fits, all together do not.
+    let x = sym::var("x").build();
     let large =
-        |i: usize| sym::op("one_hot").input(sym::var("x")).set("depth", 1_i64 << 56).name(format!("hot{i}")).build();
+        |i: usize| sym::op("one_hot").input(x.clone()).set("depth", 1_i64 << 56).name(format!("hot{i}")).build();
     let all: Vec<Symbol> = (0..8).map(large).collect();
     refuse(Symbol::group(all), "one_hot \"hot");
     let text =

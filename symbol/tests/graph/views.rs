@@ -29,7 +29,8 @@ fn labels_are_what_only_goes_into_labels() {
     let flat = sym::reshape(sym::var("classes"), [-1]).name("flat");
     let loss = sym::softmax_output(sym::fully_connected(sym::var("data")).num_hidden(2)).label(flat).name("softmax");
     // An autoencoder's data are no label, though they are compared with.
-    let same = sym::op("LinearRegressionOutput").input(sym::relu(sym::var("x"))).input(sym::var("x"));
+    let x = sym::var("x").build();
+    let same = sym::op("LinearRegressionOutput").input(sym::relu(x.clone())).input(x);
     let graph = Symbol::group(vec![loss.build(), same.build()]).resolve(&registry()).unwrap();
     let names: Vec<_> = graph.labels().into_iter().map(|i| &graph.nodes[i].name[..]).collect();
     assert_eq!(names, ["classes"]);
