@@ -283,6 +283,12 @@ impl Registry {
         })
     }
 
+    /// Whether an operator has this name or alias.
+    #[must_use]
+    pub fn has_operator(&self, name: &str) -> bool {
+        self.meaning(name).is_some()
+    }
+
     /// Who brought the operator.
     #[must_use]
     pub fn provider_of(&self, operator: &str) -> Option<&str> {

@@ -150,6 +150,9 @@ fn describe_open<T: Knowledge>(graph: &Graph, known: &[Vec<T>]) -> String {
 fn some_of(items: impl Iterator<Item = String>) -> String {
     const SHOWN: usize = 8;
     let items: Vec<String> = items.collect();
+    if items.is_empty() {
+        return "(there are none)".to_string();
+    }
     let more = items.len().saturating_sub(SHOWN);
     let shown = items[..items.len() - more].join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }

@@ -79,6 +79,16 @@ pub fn from_str(text: &str) -> Result<Symbol> {
         }
         nodes.push(Arc::new(node));
     }
+    // Of use to MXNet's loader only, but a file that names nodes it does not have is damaged.
+    for value in root.get("arg_nodes").and_then(Value::as_array).into_iter().flatten() {
+        if value.as_u64().and_then(|i| nodes.get(usize::try_from(i).ok()?)).is_none() {
+            let n = nodes.len();
+            return Err(refuse(format!("\"arg_nodes\" has {}, wanted nodes from 0 to before {n}", shown(value))));
+        }
+    }
+    if list("heads")?.is_empty() {
+        return Err(refuse("\"heads\" is an empty list, wanted one output or more".to_string()));
+    }
     let heads = list("heads")?.iter().enumerate();
     let heads = heads.map(|(i, value)| read_entry(value, &nodes).map_err(|e| refuse(format!("head {i}: {e}"))));
     Ok(Symbol { heads: heads.collect::<Result<_>>()? })

@@ -2,6 +2,7 @@
 
 mod draft;
 mod frame;
+mod missing;
 
 use crate::graph::Graph;
 use crate::symbol::{Symbol, SymbolNode};
@@ -23,11 +24,11 @@ impl Symbol {
     /// - A head without output number stands for all outputs that users see. As an input it must have just one.
     ///
     /// # Errors
-    /// An unknown operator or parameter, inputs that do not fit the operator, a name used twice: each with its node.
+    /// Unknown operators, all of them; an unknown parameter, inputs that do not fit the operator, a name used twice: each with its node.
     pub fn resolve(&self, registry: &Registry) -> Result<Graph> {
         let mut walk = Walk { registry, drafts: Vec::new(), seen: HashMap::new() };
         for head in &self.heads {
-            walk.visit(&head.node)?;
+            walk.visit(&head.node).map_err(|e| missing::several(&self.heads, registry).unwrap_or(e))?;
         }
         let mut outputs = Vec::new();
         for head in &self.heads {

@@ -87,9 +87,15 @@ impl fmt::Display for Summary {
         rows.extend(self.layers.iter().map(|layer| {
             let Layer { name, op, output, params, multiply_adds, before } = layer;
             let output = output.as_ref().map_or(String::new(), ToString::to_string);
-            [format!("{name} ({op})"), output, params.to_string(), multiply_adds.to_string(), before.join(", ")]
+            let row =
+                [format!("{name} ({op})"), output, params.to_string(), multiply_adds.to_string(), before.join(", ")];
+            // A name from a file does not break the table.
+            row.map(|text| text.replace(char::is_control, "\u{fffd}"))
         }));
-        let widths: [usize; 5] = std::array::from_fn(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0));
+        let mut widths: [usize; 5] =
+            std::array::from_fn(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0));
+        // One layer of many inputs does not make every rule long.
+        widths[4] = widths[4].min(40);
         let rule = "=".repeat(widths.iter().sum::<usize>() + 4 * 2);
         writeln!(f, "{rule}")?;
         for (i, [layer, shape, params, work, before]) in rows.iter().enumerate() {

@@ -63,7 +63,7 @@ fn outputs(net: &Symbol, passes: Passes, dtype: DType) -> Vec<Vec<f64>> {
     let dtypes = graph.nodes.iter().filter(|n| n.op.is_none()).map(|n| (n.name.clone(), dtype)).collect();
     let options = BindOptions { for_training: false, passes, dtypes, ..BindOptions::default() };
     let mut executor = Executor::bind(&runtime, net, &[("data".to_string(), Shape::new(&DATA))], &options).unwrap();
-    for (k, (name, tensor)) in executor.args().iter().chain(executor.aux()).enumerate() {
+    for (k, (name, tensor)) in executor.args().iter().chain(executor.auxes()).enumerate() {
         let least = if name.ends_with("_var") { 0.5 } else { -0.8 };
         let value = |i: usize| least + ((i * 7 + k * 5 + i / 3) % 23) as f64 / 14.0;
         let values = (0..tensor.desc().shape.len()).map(value);
@@ -90,7 +90,7 @@ fn count(net: &Symbol, stage: Stage) -> BTreeMap<String, usize> {
     let (names, arguments) = (graph.list_outputs(), graph.list_arguments());
     let auxiliaries = graph.auxiliaries().len();
     let descs = EntryMap::from_fn(&graph, |e| Some(desc(e)));
-    let mut draft = Draft::new(graph, descs);
+    let mut draft = Draft::new(graph.clone(), descs);
     Passes::named(PASSES).unwrap().run(&mut draft, &registry, stage).unwrap();
     draft.complete_descs().unwrap();
     assert_eq!((draft.graph.list_outputs(), draft.graph.list_arguments()), (names, arguments));

@@ -62,6 +62,28 @@ fn errors_name_the_node_and_what_is_wanted() {
 }
 
 #[test]
+fn every_node_that_is_refused_is_told() {
+    let w = tensor("w", &[2, 3, 3, 3], &[0.0; 54]);
+    let conv = |x: &str, y: &str| node("Conv", &[x, "w"], &[y], &[onnx_support::ints_attribute("pads", &[1])]);
+    let nodes = [conv("x", "a"), conv("a", "b"), conv("x", "c"), node("Add", &["b", "c"], &["y"], &[])];
+    let error = read(&model(13, &[1, 3, 4, 4], &nodes, &[w])).err().unwrap().to_string();
+    assert!(error.contains("2 nodes are not covered: node Conv \"a\"") && error.contains("node Conv \"c\""), "{error}");
+    assert!(!error.contains("\"b\"") && !error.contains("\"y\""), "{error}");
+}
+
+#[test]
+fn halves_become_float32() {
+    let half = |v: f32| half::f16::from_f32(v).to_le_bytes().to_vec();
+    let w = header("w", &[2], 10).bytes(9, &[half(0.5), half(-2.0)].concat());
+    let graph = |nodes: &[Message]| model(13, &[3, 2], nodes, std::slice::from_ref(&w));
+    let cast = node("Cast", &["x"], &["c"], &[int_attribute("to", 10)]);
+    let model = read(&graph(&[cast, node("Add", &["c", "w"], &["y"], &[])])).unwrap();
+    assert_eq!(model.params[0].1.to_vec::<f32>().unwrap(), [0.5, -2.0]);
+    let graph = model.symbol.resolve(&registry()).unwrap();
+    assert_eq!(graph.nodes.iter().find(|n| n.name == "c").unwrap().attrs["dtype"], "float32");
+}
+
+#[test]
 fn tensors_that_are_not_what_they_say_are_refused() {
     let with = |tensor: Message| model(13, &[1], &[node("Relu", &["x"], &["y"], &[])], &[tensor]);
     refused(&with(tensor("w", &[3], &[0.0; 2])), &["initializer \"w\"", "(3,)", "8 bytes"]);

@@ -3,6 +3,7 @@
 use crate::data::Dataset;
 use crate::network::{Network, NetworkSizes};
 use crate::pictures::PictureArgs;
+use crate::shapes::ShapeArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use varflow::ops::PartialShape;
@@ -27,9 +28,11 @@ const SUMMARY_EXAMPLES: &str = "\
 Examples:
   varflow summary --network resnet-50
   varflow summary --network resnet --num-layers 50 --image-shape 3,224,224 --num-classes 1000
-  varflow summary --network net.json --image-shape 3,32,32 --batch-size 64
+  varflow summary --network net.json --data-shape 3,32,32 --batch-size 64
+  varflow summary --network ranker.json --input-shape left=1,32 --input-shape right=1,32
 
-Multiply-adds are those of convolutions, fully connected layers and matrix products in one forward pass.";
+A symbol file may say the shapes of its inputs itself (__shape__); others are given by --data-shape, without the batch, or by
+--input-shape. Multiply-adds are those of convolutions, fully connected layers and matrix products in one forward pass.";
 
 const PREDICT_EXAMPLES: &str = "\
 Examples:
@@ -100,7 +103,8 @@ pub(crate) enum Command {
     /// Show a network's graph, as it is built or as it runs.
     #[command(after_help = crate::graph::EXAMPLES)]
     Graph(crate::graph::GraphArgs),
-    /// Print the memory plan of a network, for training and for inference.
+    /// Print the memory plan of a network, for training and for inference. Tensors begin at multiples of 64 bytes, so that
+    /// a plan of tiny ones may exceed their sum.
     Plan(PlanArgs),
     /// Look into the operators, iterators, reductions and optimizers, built in or of plug-ins.
     Ops(OpsArgs),
@@ -115,9 +119,10 @@ pub(crate) struct TrainArgs {
     /// Data set.
     #[arg(long, value_enum, required_unless_present = "train_iter", conflicts_with = "train_iter")]
     pub(crate) dataset: Option<Dataset>,
-    /// Network: one of `varflow networks`, or a symbol file ending in .json.
-    #[arg(long, default_value = "lenet")]
-    pub(crate) network: Network,
+    /// Network: one of `varflow networks`, or a symbol file ending in .json. By default lenet, with --load-epoch that of
+    /// the checkpoint.
+    #[arg(long)]
+    pub(crate) network: Option<Network>,
     #[command(flatten)]
     pub(crate) sizes: NetworkSizes,
     /// Folder of the data set's files; by default NAME in the cache folder (see `varflow doctor`).
@@ -173,7 +178,7 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// Worker threads; 0 means one for each core. The result does not depend on it.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
     pub(crate) cpus: usize,
     /// Train on the first N samples only.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "train_iter")]
@@ -217,7 +222,7 @@ pub(crate) struct CheckpointArgs {
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch_size: u32,
     /// Worker threads; 0 means one for each core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
     pub(crate) cpus: usize,
 }
 
@@ -226,7 +231,7 @@ pub(crate) struct ScoreArgs {
     #[command(flatten)]
     pub(crate) checkpoint: CheckpointArgs,
     /// Data set, whose test part is scored.
-    #[arg(long, value_enum, required_unless_present = "files")]
+    #[arg(long, value_enum)]
     pub(crate) dataset: Option<Dataset>,
     /// Folder of the data set's files.
     #[arg(long, value_name = "DIR", requires = "dataset")]
@@ -244,7 +249,7 @@ pub(crate) struct PredictArgs {
     #[command(flatten)]
     pub(crate) checkpoint: CheckpointArgs,
     /// Data set: its test part is looked at, or, with FILES, it only names the classes.
-    #[arg(long, value_enum, required_unless_present = "files")]
+    #[arg(long, value_enum)]
     pub(crate) dataset: Option<Dataset>,
     /// Folder of the data set's files.
     #[arg(long, value_name = "DIR", requires = "dataset")]
@@ -286,10 +291,7 @@ pub(crate) struct SummaryArgs {
     #[arg(long)]
     pub(crate) network: Network,
     #[command(flatten)]
-    pub(crate) sizes: NetworkSizes,
-    /// Samples a batch.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) batch_size: u32,
+    pub(crate) shapes: ShapeArgs,
 }
 
 #[derive(Args)]
@@ -341,6 +343,12 @@ pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').map(|(name, value)| (name.trim(), value));
     let (name, value) = pair.filter(|(name, _)| !name.is_empty()).ok_or("wanted NAME=VALUE")?;
     Ok((name.to_string(), value.to_string()))
+}
+
+/// A number of worker threads.
+pub(crate) fn workers(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1024;
+    text.parse().ok().filter(|n| *n <= MOST).ok_or_else(|| format!("wanted 0 to {MOST}"))
 }
 
 fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {

@@ -90,6 +90,9 @@ fn import(args: &ConvertArgs, plugins: &Plugins) -> Result<(), Failure> {
     for (name, shape) in &model.inputs {
         say(&format!("input {name} {shape}"))?;
     }
+    for name in graph.list_outputs() {
+        say(&format!("output {name}"))?;
+    }
     say(&format!("{}: {} nodes", files.symbol.display(), graph.nodes.len()))?;
     say(&format!("{}: {}", files.params.display(), count(&model.params)))
 }

@@ -1,5 +1,6 @@
 //! How the command fails: exit status and text.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use varflow::Error;
@@ -33,7 +34,7 @@ impl Failure {
             Failure::ReaderGone => return ExitCode::SUCCESS,
         };
         let words: Vec<&str> = text.split_whitespace().collect();
-        eprintln!("varflow: {}", words.join(" "));
+        eprintln!("varflow: {}", printable(&words.join(" ")));
         ExitCode::from(code)
     }
 }
@@ -46,17 +47,41 @@ fn explain(error: &Error) -> String {
             Some((task, Cause::Failed(cause))) => format!("{}: {cause}", task.name),
             _ => e.to_string(),
         },
+        Error::Registry(text) => {
+            let path = std::env::var_os("VARFLOW_PLUGIN_PATH").filter(|path| !path.is_empty());
+            let searched = path.map_or("not set".to_string(), |path| path.display().to_string());
+            format!("{text} (VARFLOW_PLUGIN_PATH is {searched})")
+        }
         other => other.to_string(),
     }
 }
 
+/// Says on standard error what is no failure.
+pub(crate) fn warn(text: &str) {
+    eprintln!("varflow: warning: {}", printable(text));
+}
+
+/// Text of one line whose control characters, which names from files may have, do nothing to a terminal. JSON stays JSON.
+fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let shown = |c: char| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
 /// Writes a line to standard output.
 pub(crate) fn say(line: &str) -> Result<(), Failure> {
-    match writeln!(io::stdout().lock(), "{line}") {
+    match writeln!(io::stdout().lock(), "{}", printable(line)) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Failure::ReaderGone),
         Err(e) => Err(Error::io("cannot write to standard output", e).into()),
     }
+}
+
+/// Writes text of several lines to standard output.
+pub(crate) fn say_lines(text: &str) -> Result<(), Failure> {
+    text.lines().try_for_each(say)
 }
 
 /// What the argument parser says, in one paragraph.

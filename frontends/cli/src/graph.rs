@@ -1,14 +1,14 @@
 //! The command `graph`.
 
-use crate::failure::{Failure, say};
-use crate::inspect::given;
-use crate::network::{Network, NetworkSizes};
+use crate::failure::{Failure, say, say_lines};
+use crate::network::Network;
 use crate::plugins::Plugins;
+use crate::shapes::{self, ShapeArgs};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use varflow::Error;
-use varflow::ops::{Entry, Shape};
+use varflow::ops::Entry;
 use varflow::symbol::pass::Draft;
 use varflow::symbol::{BindOptions, Passes, dot, passed, svg};
 
@@ -31,10 +31,7 @@ pub(crate) struct GraphArgs {
     #[arg(long)]
     network: Option<Network>,
     #[command(flatten)]
-    sizes: NetworkSizes,
-    /// Samples a batch.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    batch_size: u32,
+    shapes: ShapeArgs,
     /// Passes to run, separated by commas, or all, or none.
     #[arg(long, value_name = "LIST", default_value = "none", value_parser = passes)]
     passes: Passes,
@@ -62,20 +59,17 @@ pub(crate) fn run(args: &GraphArgs, plugins: &Plugins) -> Result<(), Failure> {
     let rt = plugins.runtime(1)?;
     let network = args.file.as_ref().or(args.network.as_ref());
     let network = network.ok_or_else(|| Failure::Usage("wanted a FILE or --network".to_string()))?;
-    let (symbol, sample) = network.build(&args.sizes)?;
-    let graph = symbol.resolve(&rt.registry)?;
-    let sample = sample.unwrap_or_else(|| Shape::new(&[1, 28, 28]));
-    let batch = std::iter::once(args.batch_size as usize);
-    let given = given(&graph, &batch.chain(sample.dims().iter().copied()).collect())?;
+    let (graph, known) = args.shapes.resolve(network, &rt.registry)?;
+    let given = shapes::inputs(&graph, &known)?;
     let options = BindOptions { for_training: args.training, passes: args.passes.clone(), ..BindOptions::default() };
     let draft = passed(&graph, &rt.registry, &given, &options)?;
     if args.dot {
-        say(dot(&draft.graph).trim_end())
+        say_lines(&dot(&draft.graph))
     } else if args.svg {
-        say(svg(&draft.graph, &draft.descs, draft.num_forward).trim_end())
+        say_lines(&svg(&draft.graph, &draft.descs, draft.num_forward))
     } else if args.json {
         let text = serde_json::to_string_pretty(&object(&draft));
-        say(&text.map_err(|e| Error::Data(format!("the graph is no JSON: {e}")))?)
+        say_lines(&text.map_err(|e| Error::Data(format!("the graph is no JSON: {e}")))?)
     } else {
         table(&draft)
     }

@@ -1,25 +1,26 @@
 //! The commands `summary` and `plan`.
 
 use crate::args::{PlanArgs, SummaryArgs};
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, say, say_lines};
 use crate::plugins::Plugins;
+use crate::shapes::{Known, infer, inputs};
 use serde::Serialize;
-use varflow::ops::{PartialShape, Shape};
-use varflow::symbol::{BindOptions, Executor, Graph, infer_shapes, summary as table};
+use varflow::symbol::{BindOptions, Executor, Graph, summary as table};
 use varflow::{Error, Runtime};
 
 /// Prints the table of layers.
 pub(crate) fn summary(args: &SummaryArgs, plugins: &Plugins) -> Result<(), Failure> {
-    let (_, graph, shape) = resolve(args, plugins)?;
-    let shapes = infer_shapes(&graph, &[("data", PartialShape::from(shape))])?;
-    say(table(&graph, &shapes, &["data"]).to_string().trim_end())
+    let (_, graph, known) = resolve(args, plugins)?;
+    let shapes = infer(&graph, &known)?;
+    let names: Vec<&str> = known.iter().map(|(name, _)| &name[..]).chain(["data"]).collect();
+    say_lines(&table(&graph, &shapes, &names).to_string())
 }
 
 /// What the plan of one mode comes to.
 #[derive(Serialize)]
 struct Line<'a> {
     network: &'a str,
-    batch_size: u32,
+    batch_size: usize,
     mode: &'static str,
     naive_bytes: usize,
     planned_bytes: usize,
@@ -28,19 +29,21 @@ struct Line<'a> {
 
 /// Prints the memory plans.
 pub(crate) fn plan(args: &PlanArgs, plugins: &Plugins) -> Result<(), Failure> {
-    let (rt, graph, shape) = resolve(&args.network, plugins)?;
+    let (rt, graph, known) = resolve(&args.network, plugins)?;
     let network = args.network.network.to_string();
+    let given = inputs(&graph, &known)?;
+    let data = given.iter().find(|(name, _)| name == "data").or(given.first());
+    let batch_size = data.and_then(|(_, shape)| shape.dims().first().copied()).unwrap_or(1);
     if !args.json {
-        say(&format!("{network}, batches of {} — bytes of intermediate results", args.network.batch_size))?;
+        say(&format!("{network}, batches of {batch_size} — bytes of intermediate results"))?;
         say(&format!("{:<10} {:>15} {:>15} {:>15}", "mode", "naive", "planned", "lower bound"))?;
     }
     for (mode, for_training) in [("training", true), ("inference", false)] {
         let options = BindOptions { for_training, ..BindOptions::default() };
-        let given = given(&graph, &shape)?;
         let plan = *Executor::bind_graph(&rt, &graph, &given, &options)?.plan();
         let line = Line {
             network: &network,
-            batch_size: args.network.batch_size,
+            batch_size,
             mode,
             naive_bytes: plan.naive_bytes,
             planned_bytes: plan.planned_bytes,
@@ -57,22 +60,8 @@ pub(crate) fn plan(args: &PlanArgs, plugins: &Plugins) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The network, and the shape of a batch of its data.
-fn resolve(args: &SummaryArgs, plugins: &Plugins) -> Result<(Runtime, Graph, Shape), Failure> {
+fn resolve(args: &SummaryArgs, plugins: &Plugins) -> Result<(Runtime, Graph, Known), Failure> {
     let rt = plugins.runtime(1)?;
-    let (symbol, sample) = args.network.build(&args.sizes)?;
-    let graph = symbol.resolve(&rt.registry)?;
-    let sample = sample.unwrap_or_else(|| Shape::new(&[1, 28, 28]));
-    let batch = std::iter::once(args.batch_size as usize);
-    let shape = batch.chain(sample.dims().iter().copied()).collect();
-    Ok((rt, graph, shape))
-}
-
-/// The shapes of data and labels, which have no gradients.
-pub(crate) fn given(graph: &Graph, data: &Shape) -> Result<Vec<(String, Shape)>, Error> {
-    let shapes = infer_shapes(graph, &[("data", PartialShape::from(data))])?;
-    let labels = graph.labels();
-    let is_input = |i: &usize| graph.nodes[*i].name == "data" || labels.binary_search(i).is_ok();
-    let variables = graph.arguments().into_iter().filter(is_input);
-    Ok(variables.map(|i| (graph.nodes[i].name.clone(), shapes[i][0].clone())).collect())
+    let (graph, known) = args.shapes.resolve(&args.network, &rt.registry)?;
+    Ok((rt, graph, known))
 }

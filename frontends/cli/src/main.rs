@@ -18,12 +18,14 @@ mod predict;
 mod progress;
 mod run;
 mod score;
+mod shapes;
 mod show;
 mod source;
 mod train;
 
 use args::{Cli, Command};
 use clap::Parser;
+use clap::error::ErrorKind;
 use failure::usage_paragraph;
 use plugins::Plugins;
 use std::process::ExitCode;
@@ -31,6 +33,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(help) if help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = help.print();
+            return ExitCode::from(2);
+        }
         Err(e) if e.use_stderr() => {
             eprintln!("varflow: {}", usage_paragraph(&e));
             return ExitCode::from(2);

@@ -48,9 +48,10 @@ pub(crate) struct NetworkSizes {
     /// Classes; of a language model, words.
     #[arg(long, value_name = "N")]
     pub(crate) num_classes: Option<usize>,
-    /// Channels, height and width of an image; of a symbol file, the shape of one sample of `data`.
-    #[arg(long, alias = "data-shape", value_name = "C,H,W", value_delimiter = ',')]
-    pub(crate) image_shape: Option<Vec<usize>>,
+    /// Channels, height and width of an image, or the values that mlp takes; of a symbol file, the shape of one sample of
+    /// `data`.
+    #[arg(long, visible_alias = "data-shape", value_name = "C,H,W")]
+    pub(crate) image_shape: Option<Sample>,
     /// Normalise every convolution of vgg.
     #[arg(long)]
     pub(crate) batch_norm: bool,
@@ -68,13 +69,27 @@ pub(crate) struct NetworkSizes {
     pub(crate) num_embed: Option<usize>,
 }
 
+/// The shape of one sample.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample(pub(crate) Vec<usize>);
+
+impl FromStr for Sample {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let extents = text.split(',').map(|extent| extent.trim().parse().ok()).collect::<Option<_>>();
+        extents.map(Sample).ok_or_else(|| "wanted numbers such as 3,224,224".to_string())
+    }
+}
+
 impl Network {
     /// The network itself, and the shape of one sample of `data` if it is known.
     pub(crate) fn build(&self, sizes: &NetworkSizes) -> Result<(Symbol, Option<Shape>), Failure> {
         match self {
             Network::Zoo(spec) => {
-                let model = sizes.over(spec)?.build().map_err(|e| Failure::Usage(e.to_string()))?;
-                Ok((model.symbol, Some(model.data_shape)))
+                let model = sizes.over(spec)?.build().map_err(|e| Failure::Usage(as_options(&e.to_string())))?;
+                let flat = sizes.image_shape.as_ref().filter(|shape| shape.0.len() == 1);
+                Ok((model.symbol, Some(flat.map_or(model.data_shape, |shape| Shape::new(&shape.0)))))
             }
             Network::File(path) => {
                 if let Some(option) = sizes.of_the_zoo() {
@@ -82,30 +97,43 @@ impl Network {
                         format!("--{option} is for networks of the zoo: {} has sizes of its own", path.display());
                     return Err(Failure::Usage(told));
                 }
-                Ok((json::load(path)?, sizes.image_shape.as_deref().map(Shape::new)))
+                Ok((json::load(path)?, sizes.image_shape.as_ref().map(|shape| Shape::new(&shape.0))))
             }
         }
     }
 }
 
 impl NetworkSizes {
-    /// The network with these sizes instead of its own.
+    /// The network with these sizes instead of its usual ones. What its short name says cannot be said otherwise.
     fn over(&self, spec: &Spec) -> Result<Spec, Failure> {
-        let image_shape = self.image_shape.as_ref().map(|shape| {
-            <[usize; 3]>::try_from(&shape[..])
-                .map_err(|_| Failure::Usage(format!("--image-shape has {} numbers: wanted C,H,W", shape.len())))
-        });
         Ok(Spec {
             network: spec.network.clone(),
-            num_layers: self.num_layers.or(spec.num_layers),
+            num_layers: one_of(spec, "num-layers", spec.num_layers, self.num_layers)?,
             num_classes: self.num_classes.or(spec.num_classes),
-            image_shape: image_shape.transpose()?.or(spec.image_shape),
+            image_shape: self.image(spec)?.or(spec.image_shape),
             batch_norm: self.batch_norm.then_some(true).or(spec.batch_norm),
-            multiplier: self.multiplier.or(spec.multiplier),
+            multiplier: one_of(spec, "multiplier", spec.multiplier, self.multiplier)?,
             seq_len: self.seq_len.or(spec.seq_len),
             num_hidden: self.num_hidden.or(spec.num_hidden),
             num_embed: self.num_embed.or(spec.num_embed),
         })
+    }
+
+    /// The image that the network is to take.
+    fn image(&self, spec: &Spec) -> Result<Option<[usize; 3]>, Failure> {
+        match self.image_shape.as_ref().map(|shape| &shape.0[..]) {
+            None => Ok(None),
+            Some(&[c, h, w]) => Ok(Some([c, h, w])),
+            // It flattens what it takes.
+            Some(&[n]) if spec.network == "mlp" => Ok(Some([1, 1, n])),
+            Some(other) => {
+                let n = other.len();
+                let also = if spec.network == "mlp" { ", or one number" } else { "" };
+                Err(Failure::Usage(format!(
+                    "the shape of data has {n} numbers, wanted channels, height and width{also}"
+                )))
+            }
+        }
     }
 
     /// The first option given that a symbol file has no use for.
@@ -121,6 +149,30 @@ impl NetworkSizes {
         ];
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
+}
+
+/// A size that a short name and an option may both say, the same.
+fn one_of<T: PartialEq + fmt::Display>(
+    spec: &Spec,
+    option: &str,
+    of_name: Option<T>,
+    given: Option<T>,
+) -> Result<Option<T>, Failure> {
+    match (of_name, given) {
+        (Some(of_name), Some(given)) if of_name != given => {
+            let told = format!("--{option} {given} contradicts --network {spec}: wanted one of the two");
+            Err(Failure::Usage(told))
+        }
+        (of_name, given) => Ok(given.or(of_name)),
+    }
+}
+
+/// What the zoo says of its parameters, as the command line calls them.
+fn as_options(text: &str) -> String {
+    const PARAMETERS: [&str; 8] =
+        ["num_layers", "num_classes", "image_shape", "batch_norm", "multiplier", "seq_len", "num_hidden", "num_embed"];
+    let option = |name: &str| format!("--{}", name.replace('_', "-"));
+    PARAMETERS.into_iter().fold(text.to_string(), |text, name| text.replace(name, &option(name)))
 }
 
 /// A network in the list.

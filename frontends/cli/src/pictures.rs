@@ -12,6 +12,9 @@ const IMAGENET_MEAN: [f32; 3] = [123.68, 116.779, 103.939];
 /// The sizes that networks for pictures are made for, the likeliest first.
 const USUAL_SIDES: [usize; 5] = [224, 299, 227, 32, 28];
 
+/// Pixels along a side, at most.
+const MOST_PIXELS: usize = 1 << 16;
+
 /// What to do with PNG and JPEG pictures.
 #[derive(Args)]
 pub(crate) struct PictureArgs {
@@ -53,8 +56,11 @@ struct Form {
 
 impl PictureArgs {
     /// What is to be done with pictures for this input of a network.
-    pub(crate) fn preprocess(&self, module: &Module, input: &str) -> Preprocess {
-        let form = self.form(module, input);
+    ///
+    /// # Errors
+    /// When the command line says no size, and no usual one fits the network.
+    pub(crate) fn preprocess(&self, module: &Module, input: &str) -> Result<Preprocess, Error> {
+        let form = self.form(module, input)?;
         let (resize, crop) = match (self.resize, self.crop, form.size) {
             (None, None, Some((height, width))) if form.is_grey => (Resize::Exact(height, width), None),
             // 256 pixels for 224, in these proportions for other sizes.
@@ -68,7 +74,7 @@ impl PictureArgs {
             (false, false) => (IMAGENET_MEAN, 1.0),
             (true, _) => ([0.0; 3], 1.0),
         };
-        Preprocess {
+        Ok(Preprocess {
             resize,
             crop,
             filter: self.filter,
@@ -78,26 +84,34 @@ impl PictureArgs {
             mean: self.mean.unwrap_or(mean),
             std: self.std.unwrap_or([1.0; 3]),
             scale: self.scale.unwrap_or(scale),
-        }
+        })
     }
 
     /// What the network takes: of the size that the command line says, else of one of the usual sizes, whichever its
-    /// parameters fit. Grey in its own size where none does, so that the error says what there is and what is wanted.
-    fn form(&self, module: &Module, input: &str) -> Form {
+    /// parameters fit. Grey where the size said does not, so that the error says what there is and what is wanted.
+    fn form(&self, module: &Module, input: &str) -> Result<Form, Error> {
         let said = match (self.crop, self.resize) {
             (Some(size), _) => Some(size),
             (None, Some(Resize::Exact(height, width))) => Some((height, width)),
             _ => None,
         };
+        let is_open = said.is_none() && self.resize.is_none();
         let sizes = said.map_or_else(|| USUAL_SIDES.map(|n| (n, n)).to_vec(), |size| vec![size]);
         for (height, width) in sizes {
             for channels in [3, 1] {
                 if module.check_inputs(&[(input, [1, channels, height, width].into())]).is_ok() {
-                    return Form { is_grey: channels == 1, size: Some((height, width)) };
+                    return Ok(Form { is_grey: channels == 1, size: Some((height, width)) });
                 }
             }
         }
-        Form { is_grey: true, size: None }
+        if is_open {
+            let tried = USUAL_SIDES.map(|n| n.to_string()).join(", ");
+            return Err(Error::Shape(format!(
+                "pictures of none of the usual sizes, {tried}, fit the network's input {input} and its parameters: wanted its size \
+                 by --crop or --resize HxW"
+            )));
+        }
+        Ok(Form { is_grey: true, size: None })
     }
 }
 
@@ -107,7 +121,7 @@ pub(crate) fn read(path: &Path, how: &Preprocess) -> Result<Array, Error> {
 }
 
 fn side(text: &str) -> Option<usize> {
-    text.trim().parse().ok().filter(|n| (1..=1 << 16).contains(n))
+    text.trim().parse().ok().filter(|n| (1..=MOST_PIXELS).contains(n))
 }
 
 fn size(text: &str) -> Option<(usize, usize)> {
@@ -117,11 +131,15 @@ fn size(text: &str) -> Option<(usize, usize)> {
 
 fn resize(text: &str) -> Result<Resize, String> {
     let exact = size(text).map(|(height, width)| Resize::Exact(height, width));
-    exact.or_else(|| side(text).map(Resize::Short)).ok_or_else(|| "wanted N or HxW, of pixels".to_string())
+    exact
+        .or_else(|| side(text).map(Resize::Short))
+        .ok_or_else(|| format!("wanted N or HxW, of 1 to {MOST_PIXELS} pixels"))
 }
 
 fn crop(text: &str) -> Result<(usize, usize), String> {
-    size(text).or_else(|| side(text).map(|n| (n, n))).ok_or_else(|| "wanted HxW or N, of pixels".to_string())
+    size(text)
+        .or_else(|| side(text).map(|n| (n, n)))
+        .ok_or_else(|| format!("wanted HxW or N, of 1 to {MOST_PIXELS} pixels"))
 }
 
 fn finite(text: &str) -> Result<f32, String> {
@@ -165,7 +183,7 @@ mod tests {
 
     fn preprocess(module: &Module, args: &[&str]) -> Preprocess {
         let line = Line::try_parse_from([&["x"], args].concat()).unwrap();
-        line.pictures.preprocess(module, "data")
+        line.pictures.preprocess(module, "data").unwrap()
     }
 
     #[test]
@@ -201,6 +219,13 @@ mod tests {
         let exact = preprocess(&module(3, 50), &["--resize", "50x50", "--mean", "1,-2,3"]);
         let wanted = Preprocess { resize: Resize::Exact(50, 50), mean: [1.0, -2.0, 3.0], ..Preprocess::default() };
         assert_eq!(exact, wanted);
+    }
+
+    #[test]
+    fn a_network_of_no_usual_size_asks_for_it() {
+        let line = Line::try_parse_from(["x"]).unwrap();
+        let error = line.pictures.preprocess(&module(3, 50), "data").unwrap_err().to_string();
+        assert!(error.contains("224, 299, 227, 32, 28") && error.contains("--crop or --resize HxW"), "{error}");
     }
 
     #[test]

@@ -14,6 +14,9 @@ use varflow::prelude::*;
 
 /// Prints what a checkpoint sees, a line for each picture.
 pub(crate) fn run(args: &PredictArgs, plugins: &Plugins) -> Result<(), Failure> {
+    if args.files.is_empty() && args.dataset.is_none() {
+        return Err(Failure::Usage("there is nothing to look at: wanted FILES or --dataset".to_string()));
+    }
     let rt = plugins.runtime(args.checkpoint.cpus)?;
     let module = Module::load(&rt, &args.checkpoint.model_prefix, args.checkpoint.epoch)?;
     let classes = Classes::new(args.labels.as_deref(), args.dataset)?;
@@ -28,7 +31,7 @@ pub(crate) fn run(args: &PredictArgs, plugins: &Plugins) -> Result<(), Failure> 
         let label = |i: usize| labels.get(i).map(|l| dataset.class_name(*l as usize));
         return teller.tell_array(dataset.name(), test.images, &label);
     }
-    let how = args.pictures.preprocess(&teller.module, &teller.input);
+    let mut how = None;
     // Pictures of one size, up to a batch of them, are looked at together.
     let mut waiting: Vec<(String, Array)> = Vec::new();
     for path in &args.files {
@@ -38,7 +41,11 @@ pub(crate) fn run(args: &PredictArgs, plugins: &Plugins) -> Result<(), Failure> 
             teller.tell_array(&name, data::read_pictures(path)?.into(), &|_| None)?;
             continue;
         }
-        let picture = pictures::read(path, &how)?;
+        let how = match &how {
+            Some(how) => how,
+            None => how.insert(args.pictures.preprocess(&teller.module, &teller.input)?),
+        };
+        let picture = pictures::read(path, how)?;
         let is_full = waiting.len() == args.checkpoint.batch_size as usize;
         if is_full || waiting.last().is_some_and(|(_, last)| last.shape() != picture.shape()) {
             teller.tell_pictures(&mut waiting)?;

@@ -1,14 +1,14 @@
 //! The command `run`: a network on arrays in files.
 
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, say, warn};
 use crate::plugins::Plugins;
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use varflow::io::{Array, encode_npy, read_npy};
-use varflow::ops::{StagedFile, Tensor, TensorDesc};
-use varflow::symbol::{BindOptions, Executor, Graph, HostArray, Symbol, json, params};
+use varflow::ops::{PartialShape, StagedFile, Tensor, TensorDesc};
+use varflow::symbol::{BindOptions, Executor, Graph, HostArray, Symbol, infer_partial_shapes, json, params};
 use varflow::{Error, Runtime};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -46,7 +46,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     list: bool,
     /// Worker threads; 0 means one for each core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = crate::args::workers)]
     cpus: usize,
 }
 
@@ -67,10 +67,11 @@ pub(crate) fn run(args: &RunArgs, plugins: &Plugins) -> Result<(), Failure> {
         let rest: Vec<&str> = params.keys().map(|k| &k[..]).filter(|k| !used.contains(k)).collect();
         // A part of a network does not need the parameters of the rest.
         if !rest.is_empty() && args.internal.is_empty() {
-            eprintln!("varflow: warning: {} has what the network does not: {}", path.display(), rest.join(", "));
+            warn(&format!("{} has what the network does not: {}", path.display(), rest.join(", ")));
         }
     }
     sources.check_given(&inputs)?;
+    check_shapes(args, &graph, &inputs, &params)?;
     let mut executor = bind(&rt, &graph, &inputs, &params)?;
     executor.forward(false, 0)?;
     let mut files = Vec::new();
@@ -85,7 +86,7 @@ pub(crate) fn run(args: &RunArgs, plugins: &Plugins) -> Result<(), Failure> {
 }
 
 /// The part of a network that computes these internal outputs; all of it if there are none.
-fn cut_off(rt: &Runtime, symbol: Symbol, internal: &[String]) -> Result<Symbol, Error> {
+fn cut_off(rt: &Runtime, symbol: Symbol, internal: &[String]) -> Result<Symbol, Failure> {
     if internal.is_empty() {
         return Ok(symbol);
     }
@@ -97,10 +98,11 @@ fn cut_off(rt: &Runtime, symbol: Symbol, internal: &[String]) -> Result<Symbol, 
             let near: Vec<&str> = internals.iter().map(|(n, _)| &n[..]).filter(|n| n.contains(&name[..])).collect();
             let all = internals.iter().map(|(n, _)| &n[..]);
             let names = if near.is_empty() { all.collect() } else { near };
-            Error::Param(format!("the network has no internal output \"{name}\": wanted one of {}", names.join(", ")))
+            let names = names.join(", ");
+            Failure::Usage(format!("--internal {name}: the network has no such output inside, wanted one of {names}"))
         })
     };
-    Ok(Symbol::group(internal.iter().map(find).collect::<Result<Vec<_>, _>>()?))
+    Ok(Symbol::group(internal.iter().map(find).collect::<Result<Vec<_>, Failure>>()?))
 }
 
 /// Arrays by their names without `arg:` and `aux:`.
@@ -159,10 +161,10 @@ fn read_inputs(given: &[(String, String)], graph: &Graph) -> Result<BTreeMap<Str
     let mut inputs = BTreeMap::new();
     for (name, file) in given {
         if !graph.nodes.iter().any(|n| n.op.is_none() && n.name == *name) {
-            let names = [graph.list_arguments(), graph.list_auxiliaries()].concat().join(", ");
-            return Err(Failure::Usage(format!(
-                "--input {name}={file}: the network has no variable {name}, but {names}"
-            )));
+            let names = [graph.list_arguments(), graph.list_auxiliaries()].concat();
+            let names = if names.is_empty() { "none".to_string() } else { names.join(", ") };
+            let text = format!("--input {name}={file}: the network has no variable {name}, its variables are {names}");
+            return Err(Failure::Usage(text));
         }
         if inputs.insert(name.clone(), read_npy(file)?).is_some() {
             return Err(Failure::Usage(format!("--input {name} is given twice")));
@@ -208,6 +210,31 @@ fn targets(given: &[String], outputs: &[String]) -> Result<Vec<Option<PathBuf>>,
     Ok(targets)
 }
 
+/// Refuses arrays that do not fit each other, as inference sees it: it tells which operator wants what.
+fn check_shapes(
+    args: &RunArgs,
+    graph: &Graph,
+    inputs: &BTreeMap<String, Array>,
+    params: &BTreeMap<String, HostArray>,
+) -> Result<(), Error> {
+    let variables = graph.nodes.iter().filter(|n| n.op.is_none()).map(|n| &n.name);
+    let shape = |name: &String| match (inputs.get(name), params.get(name)) {
+        (Some(array), _) => Some(array.shape().clone()),
+        (None, array) => array.map(|array| array.desc.shape.clone()),
+    };
+    let given: Vec<_> = variables.filter_map(|name| Some((name, PartialShape::from(shape(name)?)))).collect();
+    infer_partial_shapes(graph, &given).map(|_| ()).map_err(|e| match &args.params {
+        Some(path) => e.at(format!("{} and {} do not fit", path.display(), told(inputs))),
+        None => e.at(told(inputs)),
+    })
+}
+
+/// `inputs data float32 (2, 3)`.
+fn told(inputs: &BTreeMap<String, Array>) -> String {
+    let list: Vec<_> = inputs.iter().map(|(n, a)| format!("{n} {} {}", a.dtype(), a.shape())).collect();
+    if list.is_empty() { "no inputs".to_string() } else { format!("inputs {}", list.join(", ")) }
+}
+
 /// A name as a part of a file name that leads to no other folder.
 fn file_part(name: &str) -> String {
     if name == "." || name == ".." {
@@ -236,10 +263,7 @@ fn bind(
     let is_argument = |name: &str| !auxiliaries.contains(&name);
     let given: Vec<_> =
         inputs.iter().filter(|(n, _)| is_argument(n)).map(|(n, a)| (n.clone(), a.shape().clone())).collect();
-    Executor::bind_graph(rt, graph, &given, &options).map_err(|e| {
-        let list: Vec<_> = inputs.iter().map(|(n, a)| format!("{n} {} {}", a.dtype(), a.shape())).collect();
-        e.at(format!("with inputs {}", list.join(", ")))
-    })
+    Executor::bind_graph(rt, graph, &given, &options).map_err(|e| e.at(format!("with {}", told(inputs))))
 }
 
 fn desc(array: &Array) -> TensorDesc {

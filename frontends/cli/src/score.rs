@@ -9,6 +9,9 @@ use varflow::prelude::*;
 
 /// Prints the metrics of a checkpoint.
 pub(crate) fn run(args: &ScoreArgs, plugins: &Plugins) -> Result<(), Failure> {
+    if args.files.is_empty() && args.dataset.is_none() {
+        return Err(nothing());
+    }
     let rt = plugins.runtime(args.checkpoint.cpus)?;
     let mut module = Module::load(&rt, &args.checkpoint.model_prefix, args.checkpoint.epoch)?;
     let (what, part) = match (&args.files[..], args.dataset) {
@@ -19,7 +22,7 @@ pub(crate) fn run(args: &ScoreArgs, plugins: &Plugins) -> Result<(), Failure> {
         (_, Some(dataset)) => {
             (format!("the test part of {}", dataset.name()), data::load(dataset, args.data_dir.as_deref())?.test)
         }
-        _ => return Err(Failure::Usage("there is nothing to score: wanted --dataset or IMAGES LABELS".to_string())),
+        _ => return Err(nothing()),
     };
     let mut metrics: Vec<Box<dyn Metric>> = vec![Box::new(Accuracy), Box::new(CrossEntropy)];
     if let Some(k) = args.top {
@@ -29,4 +32,8 @@ pub(crate) fn run(args: &ScoreArgs, plugins: &Plugins) -> Result<(), Failure> {
     let measured = module.score(&mut iter, &Metrics::new(metrics)).map_err(|e| e.at(what.clone()))?;
     say(&format!("{what}: {} samples", part.len()))?;
     measured.iter().try_for_each(|m| say(&format!("{} {:.4}", m.name, m.value)))
+}
+
+fn nothing() -> Failure {
+    Failure::Usage("there is nothing to score: wanted --dataset or IMAGES LABELS".to_string())
 }

@@ -1,7 +1,8 @@
 //! The command `train`.
 
 use crate::args::TrainArgs;
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, say, warn};
+use crate::network::Network;
 use crate::plugins::Plugins;
 use crate::progress::Progress;
 use crate::source::{Source, attrs};
@@ -15,13 +16,19 @@ use varflow::callback::EpochEnd;
 use varflow::metric::value_of;
 use varflow::ops::Registry;
 use varflow::prelude::*;
+use varflow::zoo::Spec;
 use varflow::{Error, Files};
 
 /// Trains as the command line says.
 pub(crate) fn run(args: &TrainArgs, plugins: &Plugins) -> Result<(), Failure> {
     let stop = stop_on_interrupt()?;
     let rt = plugins.runtime(args.cpus)?;
-    let mut module = Module::new(&rt, args.network.build(&args.sizes)?.0)?;
+    let network = match (&args.network, &args.model_prefix, args.load_epoch) {
+        (Some(network), ..) => network.clone(),
+        (None, Some(prefix), Some(epoch)) => Network::File(Files::new(prefix, epoch).symbol),
+        (None, ..) => Network::Zoo(Spec::new("lenet")),
+    };
+    let mut module = Module::new(&rt, network.build(&args.sizes)?.0)?;
     let mut log = args.json.as_deref().map(Log::open).transpose()?;
     if let (Some(prefix), Some(epoch)) = (&args.model_prefix, args.load_epoch) {
         module.load_params(prefix, epoch)?;
@@ -41,7 +48,7 @@ pub(crate) fn run(args: &TrainArgs, plugins: &Plugins) -> Result<(), Failure> {
         let (done, wanted) = (module.progress().epoch, args.num_epochs);
         return say(&format!("nothing to do: {done} epochs are done, --num-epochs asks for {wanted}"));
     }
-    say(&format!("training {} on {}, {workers} workers", args.network, source.text))?;
+    say(&format!("training {network} on {}, {workers} workers", source.text))?;
 
     let progress = Progress::new(args.num_epochs);
     let mut said = Ok(());
@@ -49,7 +56,7 @@ pub(crate) fn run(args: &TrainArgs, plugins: &Plugins) -> Result<(), Failure> {
         .optimizer(optimizer)
         .seed(seed)
         .stop(stop)
-        .warning(|text| progress.aside(|| eprintln!("varflow: warning: {text}")))
+        .warning(|text| progress.aside(|| warn(text)))
         .batch_end(|end| progress.batch(end))
         .epoch_end(|end| {
             if said.is_ok() {

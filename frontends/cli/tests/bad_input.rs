@@ -35,11 +35,26 @@ fn damaged_data_files() {
 fn unknown_names() {
     let folder = Folder::new();
     train_refused(&folder, &["--network", "vgh"], 2, &["vgh", "mlp, lenet", "--help"]);
-    train_refused(&folder, &["--network", "vgg"], 2, &["vgg", "num_layers is missing: wanted 11, 13, 16 or 19"]);
+    train_refused(&folder, &["--network", "vgg"], 2, &["vgg", "--num-layers is missing: wanted 11, 13, 16 or 19"]);
     refused(&["train", "--dataset", "cifar"], 2, &["cifar", "fashion-mnist, mnist"]);
     refused(&["train"], 2, &["--dataset"]);
     refused(&["trian"], 2, &["trian", "train"]);
     refused(&["plan", "--network", "lenet", "--batch-size", "0"], 2, &["--batch-size", "0"]);
+    refused(
+        &["plan", "--network", "lenet", "--image-shape", "1", "--image-shape", "28,28"],
+        2,
+        &["--image-shape", "times"],
+    );
+    refused(&["summary", "--network", "mlp", "--data-shape", "1,784"], 2, &["2 numbers", "or one number"]);
+    refused(&["summary", "--network", "resnet-50", "--num-layers", "18"], 2, &["--num-layers 18", "resnet-50"]);
+    refused(
+        &["summary", "--network", "lstm-lm", "--seq-len", "100000"],
+        2,
+        &["--num-layers is 2", "product", "100000"],
+    );
+    refused(&["score", "--model-prefix", "p", "--epoch", "0"], 2, &["--dataset or IMAGES LABELS"]);
+    refused(&["predict", "--model-prefix", "p", "--epoch", "0"], 2, &["FILES or --dataset"]);
+    train_refused(&folder, &["--cpus", "1025"], 2, &["--cpus", "0 to 1024"]);
     train_refused(&folder, &["--lr", "fast"], 2, &["fast", "--lr", "a number of at least 0"]);
     train_refused(&folder, &["--lr-factor", "2"], 2, &["--lr-factor", "above 0 and at most 1"]);
     train_refused(&folder, &["--optimizer", "magic"], 2, &["magic", "sgd"]);
@@ -76,9 +91,25 @@ fn symbol_files() {
     let summary = |text: &str, texts: &[&str]| refused(&["summary", "--network", &net(text)], 1, texts);
     summary("{", &["net.json"]);
     summary(&one_op("Magic", "{}"), &["\"x\"", "\"Magic\""]);
+    let magic = |name: &str| format!(r#"{{"op":"Magic","name":"{name}","inputs":[[0,0,0]]}}"#);
+    let two = format!(
+        r#"{{"nodes":[{{"op":"null","name":"data","inputs":[]}},{},{},{{"op":"Spell","name":"z","inputs":[[1,0,0],[2,0,0]]}}],
+        "arg_nodes":[0],"heads":[[3,0,0]]}}"#,
+        magic("x"),
+        magic("y"),
+    );
+    summary(&two, &["Magic \"x\", Spell \"z\"; ", "VARFLOW_PLUGIN_PATH is not set"]);
+    let variable = |arg, heads| {
+        format!(r#"{{"nodes":[{{"op":"null","name":"x","inputs":[]}}],"arg_nodes":[{arg}],"heads":{heads}}}"#)
+    };
+    summary(&variable("999", "[[0,0]]"), &["\"arg_nodes\" has 999", "0 to before 1"]);
+    summary(&variable("0", "[]"), &["\"heads\" is an empty list"]);
+    summary(&one_op("Fl\\u001bnn", "{}"), &["Fl\\u001bnn"]);
     summary(&one_op("Flatten", r#"{"axis":"1"}"#), &["Flatten \"x\"", "unknown parameter \"axis\""]);
-    let huge = r#"{"kernel":"(29, 29)","num_filter":"1","no_bias":"True"}"#;
-    summary(&one_op("Convolution", huge), &["Convolution \"x\"", "window of 29", "28"]);
+    let huge = net(&one_op("Convolution", r#"{"kernel":"(29, 29)","num_filter":"1","no_bias":"True"}"#));
+    refused(&["summary", "--network", &huge], 2, &["data (1, ?, ?, ?)", "--data-shape", "--input-shape NAME=EXTENTS"]);
+    let small = ["summary", "--network", &huge, "--data-shape", "1,28,28"];
+    refused(&small, 1, &["Convolution \"x\"", "window of 29", "28"]);
     let missing = folder.arg("missing.json");
     refused(&["summary", "--network", &missing], 1, &["missing.json"]);
 }
@@ -116,6 +147,8 @@ fn checkpoints() {
     fs::write(&params, &good).unwrap();
     let resume = ["--num-epochs", "2", "--model-prefix", &prefix, "--load-epoch", "1"];
     train_refused(&folder, &[&resume[..], &["--mom", "0"]].concat(), 1, &["sgd_update", "sgd_mom_update"]);
+    fs::write(folder.path("net-0001.states"), b"\x80\x02}q\x00.").unwrap();
+    train_refused(&folder, &resume, 1, &["net-0001.states", "pickle", "move it away"]);
     fs::write(folder.path("net-0001.states"), "junk").unwrap();
     train_refused(&folder, &resume, 1, &["net-0001.states", "no file of optimizer states"]);
 }

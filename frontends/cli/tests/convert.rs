@@ -27,7 +27,7 @@ fn onnx_models_become_checkpoints() {
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("small.onnx"), onnx_support::small()).unwrap();
     let out = ok(&["convert", &path("small.onnx"), &path("out/small")]).out;
-    assert!(out.contains("input x (?, 3, 4, 4)") && out.contains("5 arrays"), "{out}");
+    assert!(out.contains("input x (?, 3, 4, 4)\noutput y_output\n") && out.contains("5 arrays"), "{out}");
     assert!(json::load(path("out/small-symbol.json")).is_ok());
     let keys: Vec<_> = params::load(path("out/small-0000.params")).unwrap().into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, ["arg:w", "arg:s", "arg:b", "aux:m", "aux:v"]);

@@ -4,7 +4,7 @@
 mod support;
 
 use std::process::Stdio;
-use support::{finish, ok, varflow};
+use support::{finish, ok, run, varflow};
 
 #[test]
 fn the_plan_is_near_its_lower_bound() {
@@ -44,6 +44,40 @@ fn networks_are_listed_and_told_in_full_or_in_short() {
     let long = ["summary", "--network", "resnet-v1", "--num-layers", "50", "--image-shape", "3,224,224"];
     assert_eq!(short, ok(&[&long[..], &["--num-classes", "1000"]].concat()).out);
     assert!(short.contains("Total params: 25557032\n") && short.contains("GFLOPs"), "{short}");
+}
+
+#[test]
+fn shapes_are_those_of_the_file_or_of_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("net.json").display().to_string();
+    let write = |data: &str, of: &str| {
+        let node = r#""op":"FullyConnected","name":"fc","attrs":{"num_hidden":"4","no_bias":"True"}"#;
+        let text = format!(
+            r#"{{"nodes":[{{"op":"null","name":"{data}","inputs":[],"attrs":{of}}},{{"op":"null","name":"w","inputs":[]}},
+            {{{node},"inputs":[[0,0],[1,0]]}}],"arg_nodes":[0,1],"heads":[[2,0]]}}"#
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    let summary = |more: &[&str]| ok(&[&["summary", "--network", &file], more].concat()).out;
+    write("data", r#"{"__shape__":"(2, 3)"}"#);
+    assert!(summary(&[]).contains("data (null)          (2, 3)"), "{}", summary(&[]));
+    write("data", r#"{"__shape__":"(0, 3)"}"#);
+    assert!(summary(&["--batch-size", "5"]).contains("(5, 3)") && summary(&[]).contains("(1, 3)"));
+    write("data", "{}");
+    assert!(summary(&["--data-shape", "7", "--batch-size", "2"]).contains("(2, 7)"));
+    assert!(summary(&["--input-shape", "data=6,7"]).contains("(6, 4)"));
+    write("left", "{}");
+    assert!(summary(&["--input-shape", "left=6,7"]).contains("left (null)"));
+    assert!(ok(&["plan", "--network", &file, "--input-shape", "left=6,7"]).out.contains("batches of 6"));
+    let flat = ok(&["summary", "--network", "mlp", "--data-shape", "100"]).out;
+    assert!(flat.contains("(1, 100)"), "{flat}");
+}
+
+#[test]
+fn without_a_command_there_is_help() {
+    let ran = run(&[]);
+    assert!(ran.code == 2 && ran.out.is_empty(), "{}", ran.out);
+    assert!(ran.err.lines().any(|line| line.trim_start().starts_with("summary ")), "{}", ran.err);
 }
 
 #[test]

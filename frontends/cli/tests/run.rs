@@ -69,14 +69,14 @@ fn what_does_not_fit() {
     let wide = npy("wide.npy", Array::new([1, 4], vec![0_f32; 4]).unwrap());
     let double = npy("double.npy", Array::new([1, 3], vec![0_f64; 3]).unwrap());
     let y = folder.arg("y.npy");
-    refuse(&["--input", &wide, "--output", &y], 1, &["data float32 (1, 4)", "fc_weight", "(2, 3)", "(2, 4)"]);
+    refuse(&["--input", &wide, "--output", &y], 1, &["net.params and inputs data float32 (1, 4)", "\"fc\"", "(2, 3)"]);
     refuse(&["--input", &double, "--output", &y], 1, &["data float64 (1, 3)", "\"fc\"", "float32"]);
     refuse(&["--output", &y], 1, &["nothing gives data", "--input NAME=FILE"]);
     refuse(&["--input", &good], 2, &["--output"]);
     refuse(&["--input", &good, "--input", &good, "--output", &y], 2, &["--input data is given twice"]);
     refuse(&["--input", "dta=x.npy", "--output", &y], 2, &["no variable dta", "data, fc_weight"]);
     refuse(&["--input", &good, "--output", "z=y.npy"], 2, &["no output z", "softmax_output"]);
-    refuse(&["--input", &good, "--internal", "gc", "--output", &y], 1, &["no internal output \"gc\"", "fc_output"]);
+    refuse(&["--input", &good, "--internal", "gc", "--output", &y], 2, &["--internal gc", "fc_output"]);
     let two = ["--input", &good, "--internal", "fc", "--internal", "softmax", "--output", &y];
     refuse(&two, 2, &["there are 2 outputs", "fc_output, softmax_output"]);
     refuse(&["--input", "data=/no/such.npy", "--output", &y], 1, &["/no/such.npy"]);

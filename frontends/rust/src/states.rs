@@ -85,6 +85,11 @@ impl States {
     /// A file that is no states file, or of a later version: with its name and what was wanted.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<States> {
         let refuse = |why: String| Error::Data(format!("{} is no file of optimizer states: {why}", path.display()));
+        // Protocols 2 and later begin with this byte, and end with a dot.
+        if bytes.starts_with(b"\x80") && bytes.ends_with(b".") {
+            let how = "move it away to go on with the parameters and fresh states";
+            return Err(refuse(format!("it looks like MXNet's, a Python pickle, which is not read: {how}")));
+        }
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| refuse(e.to_string()))?;
         let header = metadata.metadata().as_ref().and_then(|m| m.get(METADATA));
         let header = header.ok_or_else(|| refuse(format!("its metadata has no entry \"{METADATA}\"")))?;

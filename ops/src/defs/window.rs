@@ -45,12 +45,13 @@ impl Window {
                     value()
                 )));
             }
-            let bounded = |v: &i64| usize::try_from(*v).ok().filter(|v| (min..=i32::MAX as usize).contains(v));
+            const MAX: usize = i32::MAX as usize;
+            let bounded = |v: &i64| usize::try_from(*v).ok().filter(|v| (min..=MAX).contains(v));
             if given.is_empty() {
                 return Ok(vec![default; rank]);
             }
             let refuse =
-                || Error::Param(format!("parameter \"{name}\" is {}, wanted numbers of at least {min}", value()));
+                || Error::Param(format!("parameter \"{name}\" is {}, wanted numbers from {min} to {MAX}", value()));
             given.iter().map(bounded).collect::<Option<Vec<_>>>().ok_or_else(refuse)
         };
         if rank > 3 {

@@ -193,7 +193,7 @@ fn checks_name_values_and_what_is_wanted() {
         (
             "Convolution",
             &[("kernel", "(3, 0)"), ("num_filter", "1")],
-            "parameter \"kernel\" is (3, 0), wanted numbers of at least 1",
+            "parameter \"kernel\" is (3, 0), wanted numbers from 1 to 2147483647",
         ),
         (
             "Convolution",

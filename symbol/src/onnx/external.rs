@@ -9,11 +9,17 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 use varflow_ops::{DType, Error, Result, Shape, TensorDesc};
 
-/// The dtype of a number in ONNX files.
+/// What a dtype of ONNX files becomes. Networks in halves are computed in float32, since most operators have no kernels for
+/// halves.
 ///
 /// # Errors
 /// Texts, complex numbers and numbers of less than a byte.
 pub(super) fn dtype(code: i64) -> Result<DType> {
+    stored(code).map(|dtype| if matches!(dtype, DType::F16 | DType::BF16) { DType::F32 } else { dtype })
+}
+
+/// The dtype of a number in ONNX files, as it is stored.
+fn stored(code: i64) -> Result<DType> {
     Ok(match code {
         1 => DType::F32,
         2 => DType::U8,
@@ -35,6 +41,22 @@ pub(super) fn dtype(code: i64) -> Result<DType> {
     })
 }
 
+/// Halves as float32, other elements as they are.
+fn widened(array: HostArray) -> Result<HostArray> {
+    let shape = array.desc.shape.clone();
+    match array.desc.dtype {
+        DType::F16 => {
+            let values: Vec<f32> = array.to_vec::<half::f16>()?.into_iter().map(f32::from).collect();
+            HostArray::from_slice(shape, &values)
+        }
+        DType::BF16 => {
+            let values: Vec<f32> = array.to_vec::<half::bf16>()?.into_iter().map(f32::from).collect();
+            HostArray::from_slice(shape, &values)
+        }
+        _ => Ok(array),
+    }
+}
+
 /// Where tensors kept outside of the model's file are.
 pub(super) struct External {
     /// The model's folder; `None` where there is no file.
@@ -54,7 +76,7 @@ impl External {
     /// # Errors
     /// Elements that are not as many as its shape says; another file that is outside of the folder, absent or too short.
     pub(super) fn array(&mut self, tensor: &Tensor<'_>) -> Result<HostArray> {
-        let dtype = dtype(tensor.data_type)?;
+        let dtype = stored(tensor.data_type)?;
         let extent = |d: &i64| {
             usize::try_from(*d).map_err(|_| Error::Data(format!("has an extent of {d}, wanted one of at least 0")))
         };
@@ -74,7 +96,7 @@ impl External {
         };
         let array = HostArray { desc: TensorDesc { shape, dtype }, bytes };
         array.check()?;
-        Ok(array)
+        widened(array)
     }
 
     fn read(&mut self, tensor: &Tensor<'_>, wanted: usize) -> Result<Vec<u8>> {

@@ -41,6 +41,8 @@ pub(super) struct Importer<'a> {
     pub(super) opset: i64,
     external: External,
     values: HashMap<&'a str, Value>,
+    /// The names of the network's outputs.
+    outputs: HashSet<&'a str>,
     weights: Vec<Weight>,
     /// Names of variables and nodes.
     names: HashSet<String>,
@@ -56,12 +58,14 @@ impl<'a> Importer<'a> {
             let (first, last) = (OPSETS.start(), OPSETS.end());
             return Err(Error::Data(format!("has operator set {opset}, wanted one from {first} to {last}")));
         }
-        let (values, weights, names, again) = (HashMap::new(), Vec::new(), HashSet::new(), HashMap::new());
-        Ok(Importer { registry, opset, external, values, weights, names, again, numbers_left: Numbers::MOST_OF_ALL })
+        let (values, outputs, weights) = (HashMap::new(), HashSet::new(), Vec::new());
+        let (names, again, numbers_left) = (HashSet::new(), HashMap::new(), Numbers::MOST_OF_ALL);
+        Ok(Importer { registry, opset, external, values, outputs, weights, names, again, numbers_left })
     }
 
     pub(super) fn run(mut self, graph: &Graph<'a>, shapes: &[(String, PartialShape)]) -> Result<Model> {
         check_covered(&graph.nodes)?;
+        self.outputs.extend(&graph.outputs);
         for tensor in &graph.initializers {
             let place = || format!("initializer \"{}\"", tensor.name);
             let array = self.external.array(tensor).map_err(|e| e.at(place()))?;
@@ -70,9 +74,7 @@ impl<'a> Importer<'a> {
             self.define(tensor.name, Value::Weight(id)).map_err(|e| e.at(place()))?;
         }
         let inputs = self.inputs(graph, shapes)?;
-        for node in &graph.nodes {
-            self.node(node).map_err(|e| e.at(format!("node {}", node.place())))?;
-        }
+        self.nodes(&graph.nodes)?;
         let mut heads = Vec::new();
         for name in &graph.outputs {
             let value = self.values.get(name).cloned();
@@ -110,10 +112,36 @@ impl<'a> Importer<'a> {
         for (name, _) in shapes {
             if !inputs.iter().any(|(input, _)| input == name) {
                 let all: Vec<_> = inputs.iter().map(|(name, _)| name.as_str()).collect();
-                return Err(Error::Param(format!("there is no input \"{name}\": wanted one of {}", all.join(", "))));
+                let all = if all.is_empty() { "(there are none)".to_string() } else { all.join(", ") };
+                return Err(Error::Param(format!("there is no input \"{name}\": wanted one of {all}")));
             }
         }
         Ok(inputs)
+    }
+
+    /// Translates all nodes. One that is refused does not hide others: only those that need its outputs are passed over.
+    fn nodes(&mut self, nodes: &[Node<'a>]) -> Result<()> {
+        const TOLD: usize = 8;
+        let (mut refused, mut unknown) = (Vec::new(), HashSet::new());
+        for node in nodes {
+            let is_told = node.inputs.iter().any(|name| unknown.contains(name));
+            let done = if is_told { None } else { Some(self.node(node)) };
+            if !matches!(done, Some(Ok(()))) {
+                unknown.extend(node.outputs.iter().copied().filter(|name| !name.is_empty()));
+            }
+            if let Some(Err(e)) = done {
+                refused.push(e.at(format!("node {}", node.place())));
+            }
+        }
+        match refused.len() {
+            0 => Ok(()),
+            1 => refused.pop().map_or(Ok(()), Err),
+            n => {
+                let mut told: Vec<_> = refused.iter().take(TOLD).map(ToString::to_string).collect();
+                told.extend((n > TOLD).then(|| format!("and {} more", n - TOLD)));
+                Err(Error::Data(format!("{n} nodes are not covered: {}", told.join("; "))))
+            }
+        }
     }
 
     fn node(&mut self, node: &Node<'a>) -> Result<()> {
@@ -146,6 +174,11 @@ impl<'a> Importer<'a> {
             None => Ok(()),
             Some(_) => Err(Error::Data(format!("the name \"{name}\" is there twice, wanted names that differ"))),
         }
+    }
+
+    /// Whether an output of the network has this name.
+    pub(super) fn is_output(&self, name: &str) -> bool {
+        self.outputs.contains(name)
     }
 
     /// What a name stands for.

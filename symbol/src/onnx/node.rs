@@ -193,10 +193,10 @@ impl<'i, 'a> Use<'i, 'a> {
         of.shape.rank().ok_or_else(|| Error::Data("has an input of unknown rank: give the inputs' shapes".to_string()))
     }
 
-    /// Emits the node's operator.
+    /// Emits the node's operator. It is called after an output of the network, if it computes one: outputs keep their names.
     pub(super) fn emit(&mut self, op: Op, inputs: &[Tensor]) -> Result<Tensor> {
-        let name = self.node.title();
-        self.emit_as(name, op, inputs)
+        let output = self.node.outputs.first().copied().filter(|name| self.importer.is_output(name));
+        self.emit_as(output.unwrap_or(self.node.title()), op, inputs)
     }
 
     /// Emits an operator on the way to the node's: `part` is added to its name.

@@ -120,9 +120,11 @@ impl<R: Read> Reader<'_, R> {
             parts.push((self.dtype()?, self.dims(V2_MAGIC)?));
         }
         if let Some(mut stored) = stored {
-            if let ("csr", Some((_, columns))) = (kind, parts.last()) {
-                // MXNet may leave the storage shape of a csr array unset; values are as many as column numbers.
-                stored = columns.clone();
+            // MXNet may leave the storage shape as it was before the array was filled. Values of a csr array are as many as
+            // its column numbers, rows of a row-sparse one as many as its row numbers.
+            if let Some((_, numbers)) = parts.last() {
+                let row: &[usize] = if kind == "csr" { &[] } else { stored.dims().get(1..).unwrap_or_default() };
+                stored = numbers.dims().iter().chain(row).copied().collect();
             }
             for (dtype, shape) in std::iter::once((dtype, stored)).chain(parts) {
                 self.skip_data(&shape, dtype)?;

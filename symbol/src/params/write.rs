@@ -18,7 +18,8 @@ pub fn save(path: impl AsRef<Path>, arrays: &[(String, HostArray)]) -> Result<()
 
 /// Writes named arrays to a stream called `place` in errors.
 ///
-/// Arrays of rank 0 are written in the form V3, since V2 has none; MXNet reads them with its NumPy semantics switched on.
+/// The form is V2, or V3 if there is an array of rank 0, since V2 has none. MXNet reads V3 only with its NumPy semantics
+/// switched on, and V2 only with them switched off, so that one file is of one form.
 ///
 /// # Errors
 /// An array whose bytes are not as many as its shape says, and a name that is there twice; the write that failed.
@@ -38,8 +39,10 @@ fn write_all(out: &mut impl Write, arrays: &[(String, HostArray)]) -> io::Result
     out.write_all(&LIST_MAGIC.to_le_bytes())?;
     out.write_all(&0_u64.to_le_bytes())?;
     out.write_all(&count)?;
+    let has_scalar = arrays.iter().any(|(_, array)| array.desc.shape.rank() == 0);
+    let magic = if has_scalar { V3_MAGIC } else { V2_MAGIC };
     for (_, array) in arrays {
-        write_array(out, array)?;
+        write_array(out, magic, array)?;
     }
     out.write_all(&count)?;
     for (name, _) in arrays {
@@ -49,13 +52,12 @@ fn write_all(out: &mut impl Write, arrays: &[(String, HostArray)]) -> io::Result
     Ok(())
 }
 
-fn write_array(out: &mut impl Write, array: &HostArray) -> io::Result<()> {
+fn write_array(out: &mut impl Write, magic: u32, array: &HostArray) -> io::Result<()> {
     const DENSE: i32 = 0;
     const CPU: i32 = 1;
     const DEVICE_ID: i32 = 0;
     let dims = array.desc.shape.dims();
     let rank = i32::try_from(dims.len()).map_err(io::Error::other)?;
-    let magic = if rank == 0 { V3_MAGIC } else { V2_MAGIC };
     out.write_all(&magic.to_le_bytes())?;
     out.write_all(&DENSE.to_le_bytes())?;
     out.write_all(&rank.to_le_bytes())?;

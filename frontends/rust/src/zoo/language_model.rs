@@ -38,9 +38,12 @@ fn build(spec: &Spec, cell: Cell) -> Result<Built> {
     let (num_layers, seq_len) = (spec.num_layers.unwrap_or(2), spec.seq_len.unwrap_or(35));
     let (hidden, embed) = (spec.num_hidden.unwrap_or(200), spec.num_embed.unwrap_or(200));
     let vocabulary = spec.num_classes.unwrap_or(10_000);
-    if num_layers == 0 || num_layers.checked_mul(seq_len).is_none_or(|cells| cells > MOST_CELLS) {
-        let wanted = format!("at least 1, and at most {MOST_CELLS} times seq_len, which is {seq_len}");
-        return Err(spec.refuse_layers(&wanted));
+    if num_layers == 0 {
+        return Err(spec.refuse_layers("at least 1"));
+    }
+    if num_layers.checked_mul(seq_len).is_none_or(|cells| cells > MOST_CELLS) {
+        let sizes = format!("num_layers is {num_layers} and seq_len {seq_len}");
+        return Err(spec.refuse(&format!("{sizes}: wanted a product of at most {MOST_CELLS}")));
     }
     if hidden.checked_mul(4).is_none() {
         return Err(spec.refuse(&format!("num_hidden is {hidden}: wanted less")));

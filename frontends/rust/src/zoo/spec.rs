@@ -83,7 +83,7 @@ impl Spec {
 
     /// An error about this network.
     pub(super) fn refuse(&self, why: &str) -> Error {
-        Error::Param(format!("network \"{self}\": {why}"))
+        Error::Param(format!("network \"{}\": {why}", self.network))
     }
 
     /// The error of a number of layers that the network has no form of.
