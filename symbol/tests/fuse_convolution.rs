@@ -143,7 +143,7 @@ fn what_is_read_elsewhere_is_an_output_or_of_another_group_stays() {
     // Another shape: the sum is broadcast.
     let row = convolution(
         "row",
-        &sym::op("sum").input(data).set("axis", [2]).set("keepdims", true).name("sum").build(),
+        &sym::op("sum").input(data.clone()).set("axis", [2]).set("keepdims", true).name("sum").build(),
         1,
         1,
         3,
@@ -151,6 +151,6 @@ fn what_is_read_elsewhere_is_an_output_or_of_another_group_stays() {
     assert_eq!(count(&of("broadcast_add", "add", &[&conv, &row]), Stage::Inference)["broadcast_add"], 1);
     // A rectifier comes after the sum, not before it.
     let rectified = of("relu", "r", &[&conv]);
-    let sum = of("elemwise_add", "s", &[&rectified, &sym::var("data").build()]);
+    let sum = of("elemwise_add", "s", &[&rectified, &data]);
     assert_eq!(count(&sum, Stage::Inference), counts(&[("_FusedConvolution", 1), ("elemwise_add", 1)]));
 }

@@ -51,10 +51,11 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     let monitor_order = rt.engine.var();
     let in_arena = tensors.arena_vars(&plan);
     let tenant = TenantId::new(!in_arena.is_empty());
+    let gate = if in_arena.is_empty() { rt.engine.gate() } else { arena.gate.clone() };
     let inside = in_arena.into_iter().chain([monitor_order.clone()]).collect();
     let views = tensors.views(&net.graph, &plan);
-    let tasks = Tasks { train, score, backward, views, seed: options.seed, inside, monitor_order };
-    let passes = tasks.record(&rt.engine, &arena, &net.graph, None)?;
+    let tasks = Tasks { train, score, backward, views, seed: options.seed, gate, inside, monitor_order };
+    let passes = tasks.record(&rt.engine, &net.graph, None)?;
     Ok(Executor {
         engine: rt.engine.clone(),
         arena,

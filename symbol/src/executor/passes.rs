@@ -5,11 +5,10 @@
 //! the poison, that its forward pass left. All else (arguments, auxiliary states, gradients, outputs) is outside: a pass lets
 //! go of each when its own last task on it is done, so updates of parameters run beside the rest of a backward pass.
 
-use super::arena::Arena;
 use super::{Monitor, Named};
 use crate::Graph;
 use std::collections::HashMap;
-use varflow_engine::{Engine, LaneHandle, Recorder, Schedule, Var};
+use varflow_engine::{Engine, Gate, LaneHandle, Recorder, Schedule, Var};
 use varflow_ops::{BoundOp, Result, Tensor};
 
 /// A node's task.
@@ -30,6 +29,8 @@ pub(super) struct Tasks {
     /// The results that are views of those of each node, which no task computes.
     pub(super) views: HashMap<usize, Vec<Named>>,
     pub(super) seed: u64,
+    /// The arena's, unless nothing lies in it: then passes need not wait for those of others.
+    pub(super) gate: Gate,
     /// The vars of what lies in the arena, and the one that keeps a monitor's tasks in order.
     pub(super) inside: Vec<Var>,
     /// The latter.
@@ -48,12 +49,11 @@ impl Tasks {
     pub(super) fn record(
         &self,
         engine: &Engine,
-        arena: &Arena,
         graph: &Graph,
         monitor: Option<&Monitor>,
     ) -> Result<Passes> {
         let record = |name: &'static str, tasks: &[Task]| -> Result<Schedule> {
-            let mut recorder = arena.gate.recorder(name);
+            let mut recorder = self.gate.recorder(name);
             self.inside.iter().for_each(|var| recorder.keep_inside(var));
             if name != "backward" {
                 let variables = (0..graph.nodes.len()).filter(|i| graph.nodes[*i].op.is_none());
