@@ -146,7 +146,7 @@ pub fn forward() -> Vec<Use> {
 }
 
 pub fn has_gradient(usage: &Use) -> bool {
-    let without = ["sgd_", "_FusedConvolution", "_BatchNorm"];
+    let without = ["sgd_", "_FusedConvolution", "_FusedElementwise", "_BatchNorm"];
     !without.iter().any(|prefix| usage.op.name().starts_with(prefix))
 }
 

@@ -1,7 +1,7 @@
 //! Outputs that are computed once more have the bits that they had.
 
 use super::engine;
-use super::examples::{all, array};
+use super::examples::{array, forward};
 use super::graph::{backward, recomputed};
 use super::usage::{Array, How, Use};
 use varflow_ops::DType;
@@ -9,17 +9,17 @@ use varflow_ops::examples::Values::{Apart, Positive};
 
 #[test]
 fn every_operator_computes_its_outputs_again() {
-    for usage in all() {
-        let name = usage.op.name();
-        for dtype in [DType::F32, DType::F64] {
-            let usage = usage.cast(dtype);
+    for usage in forward() {
+        let name = usage.op.name().to_string();
+        let single = (!usage.op.schema().has("dtype")).then(|| usage.cast(DType::F32));
+        for usage in single.into_iter().chain([usage]) {
             let Some(pairs) = recomputed(&usage).unwrap() else {
                 assert!(!usage.op.is_cheap(&usage.params), "{name} is cheap, and cannot be computed again");
                 continue;
             };
             assert_eq!(pairs.len(), usage.outputs.len(), "{name}");
             for (o, (first, again)) in pairs.iter().enumerate() {
-                assert!(first.same_bits(again), "{usage:?} {dtype}: output {o} was {first:?}, is {again:?}");
+                assert!(first.same_bits(again), "{usage:?}: output {o} was {first:?}, is {again:?}");
             }
         }
     }

@@ -117,7 +117,8 @@ fn build(example: &Example, data: DType) -> (Graph, Vec<Entry>, Result<Vec<Optio
 }
 
 fn has_gradient(example: &Example) -> bool {
-    !example.op.is_hidden() && !example.op.name().starts_with("sgd_")
+    let name = example.op.name();
+    (!example.op.is_hidden() || name == "_FusedBatchNormRelu") && !name.starts_with("sgd_")
 }
 
 /// Every gradient is made of known operators with the right number of inputs, and has the shape and dtype of its input.

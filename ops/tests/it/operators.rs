@@ -117,10 +117,14 @@ fn positions_are_in_range() {
     }
 }
 
-/// In-place pairs of the examples hold tensors of one size, but for those that are repeated.
+/// In-place pairs of the examples hold tensors of one size, but for those that are repeated, and for convolutions, where it
+/// hangs on the window.
 #[test]
 fn inplace_pairs_fit() {
-    for example in examples::all().iter().filter(|e| !e.op.name().starts_with("broadcast_")) {
+    for example in examples::all()
+        .iter()
+        .filter(|e| !["broadcast_", "Convolution", "_FusedConvolution"].iter().any(|p| e.op.name().starts_with(p)))
+    {
         for (i, o) in example.op.inplace(&example.params) {
             assert_eq!(example.inputs[i].len(), example.outputs[o].len(), "{example:?}");
         }

@@ -46,12 +46,7 @@ pub(super) struct Passes {
 
 impl Tasks {
     /// Records all passes, with tasks that show `monitor` what it wants to see.
-    pub(super) fn record(
-        &self,
-        engine: &Engine,
-        graph: &Graph,
-        monitor: Option<&Monitor>,
-    ) -> Result<Passes> {
+    pub(super) fn record(&self, engine: &Engine, graph: &Graph, monitor: Option<&Monitor>) -> Result<Passes> {
         let record = |name: &'static str, tasks: &[Task]| -> Result<Schedule> {
             let mut recorder = self.gate.recorder(name);
             self.inside.iter().for_each(|var| recorder.keep_inside(var));
