@@ -37,8 +37,13 @@ const SMALL_BATCH: usize = 1024;
 const BATCH: usize = 32;
 /// Batches of networks that are run, so that they fit into 16 GiB.
 const RESIDENT_BATCH: usize = 16;
-/// The networks that are timed, with their batches.
-const TIMED: [(&str, usize); 3] = [("resnet-20", 32), ("inception-bn-28-small", 32), ("resnet-50", 4)];
+/// The networks that are timed unless others are asked for.
+const TIMED: [&str; 3] = ["resnet-20", "inception-bn-28-small", "resnet-50"];
+/// Batches of networks that are timed: smaller where a sample is large.
+const TIMED_BATCH: usize = 32;
+const TIMED_LARGE_BATCH: usize = 4;
+/// Samples of this many numbers and more are large.
+const LARGE_SAMPLE: usize = 10_000;
 
 /// `varflow-bench memory`.
 #[derive(clap::Args)]
@@ -71,15 +76,11 @@ pub struct Args {
 
 impl Args {
     fn networks(&self) -> Vec<String> {
-        match (self.all, &self.only[..]) {
-            (true, _) => zoo::names().collect(),
-            (false, []) => NETWORKS.map(String::from).into(),
-            (false, only) => only.to_vec(),
-        }
+        if self.all { zoo::names().collect() } else { self.only_or(&NETWORKS) }
     }
 
-    fn wants(&self, network: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|o| o == network)
+    fn only_or(&self, usual: &[&str]) -> Vec<String> {
+        if self.only.is_empty() { usual.iter().map(ToString::to_string).collect() } else { self.only.clone() }
     }
 }
 
@@ -122,12 +123,13 @@ pub fn run(args: &Args) -> Result<()> {
         lines.extend(table::resident_lines(&rows));
     }
     if args.time {
-        let timed = TIMED.into_iter().filter(|(network, _)| args.wants(network));
-        let measure = |(network, batch_size)| {
+        let measure = |network: &String| {
             eprintln!("{network}, timed …");
+            let is_large = zoo::by_name(network)?.data_shape.len() >= LARGE_SAMPLE;
+            let batch_size = if is_large { TIMED_LARGE_BATCH } else { TIMED_BATCH };
             time::measured(&Case::new(&registry, network, batch_size)?, args.threads)
         };
-        let rows = timed.map(measure).collect::<Result<Vec<_>>>()?;
+        let rows = args.only_or(&TIMED).iter().map(measure).collect::<Result<Vec<_>>>()?;
         table::print_times(&rows);
         lines.extend(table::time_lines(&rows));
     }

@@ -88,3 +88,24 @@ impl References {
         fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()).into())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_read_again_and_holds_for_its_batch_size_only() {
+        let plan = PeerPlan { batch_size: 4, training_mb: 2, inference_mb: 1 };
+        let made = References { origin: "a test".to_string(), plans: BTreeMap::from([("mlp".to_string(), plan)]) };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("references.json");
+        made.save(&path).unwrap();
+        let read: References = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!((read.origin.as_str(), &read.plans), ("a test", &made.plans));
+        let registry = varflow::registry().unwrap();
+        let mut against = Against::Stored(read);
+        let mut plan_of = |network, batch| against.plan(&Case::new(&registry, network, batch).unwrap()).unwrap();
+        assert_eq!([plan_of("mlp", 4), plan_of("mlp", 5), plan_of("lenet", 4)], [Some(plan), None, None]);
+    }
+}

@@ -47,7 +47,8 @@ pub fn print_plans(rows: &[Row]) {
 pub fn print_notes(origin: &str) {
     println!(
         "MXNet's plans are of {origin}. Both sides plan the same symbol JSON. A MB is 2^20 bytes. Counted are intermediate \
-         results and workspaces: not parameters, their gradients, auxiliary states, data and outputs. MXNet tells its plan \
+         results and workspaces: not parameters, their gradients, auxiliary states and data; outputs, which lie in MXNet's plan and not in varflow's, count in \
+         \"planned / MXNet\" only. MXNet tells its plan \
          (\"Total N MB allocated\") in whole MB, rounded down, so ratios to small plans are too high. naive: every result and workspace has \
          memory of its own. Lower bound: the most that is alive at a time. Extra time is predicted from operations and bytes.\n"
     );
@@ -101,7 +102,7 @@ fn peer(row: &Row) -> String {
 }
 
 fn over_peer(planned: &Planned, row: &Row) -> String {
-    row.peer_mb.map_or("-".to_string(), |mb| format!("{:.2}", planned.over_mb(mb)))
+    row.peer_mb.map_or("-".to_string(), |mb| format!("{:.2}", planned.with_outputs_mb() / mb as f64))
 }
 
 fn recomputed(planned: &Planned, row: &Row) -> String {
