@@ -6,10 +6,12 @@
 mod agreement;
 mod contender;
 mod engine;
+mod memory;
 mod noise;
 mod paths;
 mod peers;
 mod plugin;
+mod proc_status;
 mod report;
 mod rounds;
 mod setting;
@@ -39,6 +41,8 @@ enum Table {
     Train(train::Args),
     /// Agreement: the numbers of operators and networks beside MXNet's
     Agreement(agreement::Args),
+    /// Memory: plans beside MXNet's, with recomputation and within a budget; resident memory
+    Memory(memory::Args),
     /// Plug-ins: what a call costs beside the same kernel built in, and what loading costs
     Plugin(plugin::Args),
     /// The systems that varflow is compared with: what is installed, and how to install the rest
@@ -55,6 +59,7 @@ enum Table {
 enum Subject {
     Engine(engine::SubjectArgs),
     Train(train::SubjectArgs),
+    Memory(memory::SubjectArgs),
     Plugin(plugin::SubjectArgs),
 }
 
@@ -87,9 +92,11 @@ fn main() -> ExitCode {
         Table::Train(args) => train::run(&args),
         Table::Plugin(args) => plugin::run(&args),
         Table::Agreement(args) => agreement::run(&args),
+        Table::Memory(args) => memory::run(&args),
         Table::Peers(args) => peers::run(&args),
         Table::Subject(Subject::Engine(args)) => engine::subject(&args),
         Table::Subject(Subject::Train(args)) => train::subject(&args),
+        Table::Subject(Subject::Memory(args)) => memory::subject(&args),
         Table::Subject(Subject::Plugin(args)) => plugin::subject(&args),
         Table::Hog => setting::hog(),
     };

@@ -3,10 +3,11 @@
 use crate::rounds::{Results, Row, median};
 use crate::setting::Setting;
 use crate::{Common, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::path::Path;
 
 /// More than this many cores taken by others makes a result doubtful.
 const NOISY: f64 = 0.25;
@@ -58,11 +59,8 @@ pub fn finish(common: &Common, table: &str, results: &Results, verdicts: &[Verdi
         println!("not measured: {peer}");
     }
     if let Some(path) = &common.json {
-        let mut lines = String::new();
-        results.rows.iter().for_each(|r| lines.extend([json_line(table, r).as_str(), "\n"]));
-        let file = OpenOptions::new().create(true).append(true).open(path);
-        let written = file.and_then(|mut f| f.write_all(lines.as_bytes()));
-        written.map_err(|e| format!("{}: {e}", path.display()))?;
+        let lines: Vec<Value> = results.rows.iter().map(|r| json_line(table, r)).collect();
+        append_lines(path, &lines)?;
     }
     match results.failures.iter().find(|f| f.starts_with("varflow ")) {
         Some(failure) => Err(failure.clone().into()),
@@ -70,8 +68,21 @@ pub fn finish(common: &Common, table: &str, results: &Results, verdicts: &[Verdi
     }
 }
 
-fn json_line(table: &str, row: &Row) -> String {
-    let line = json!({
+/// Appends a line for each object.
+///
+/// # Errors
+/// The file operation that failed.
+pub fn append_lines(path: &Path, objects: &[Value]) -> Result<()> {
+    let mut lines = String::new();
+    for object in objects {
+        let _ = writeln!(lines, "{object}");
+    }
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.and_then(|mut f| f.write_all(lines.as_bytes())).map_err(|e| format!("{}: {e}", path.display()).into())
+}
+
+fn json_line(table: &str, row: &Row) -> Value {
+    json!({
         "system": row.system,
         "variant": row.variant,
         "version": row.version,
@@ -85,8 +96,7 @@ fn json_line(table: &str, row: &Row) -> String {
         "max": row.max(),
         "reps": row.values.len(),
         "others_cores": median(&row.others),
-    });
-    line.to_string()
+    })
 }
 
 fn text(results: &Results, verdicts: &[Verdict]) -> String {
@@ -140,7 +150,8 @@ fn cell(row: &Row) -> String {
     format!("{}{star} ({}–{})", number(row.median()), number(row.min()), number(row.max()))
 }
 
-fn verdict_table(verdicts: &[Verdict]) -> String {
+/// A row for each claim.
+pub fn verdict_table(verdicts: &[Verdict]) -> String {
     let mut table = vec!["what | varflow | other | ratio | to reach | reached".to_string()];
     for v in verdicts {
         let wanted = match v.wanted {
@@ -205,8 +216,7 @@ mod tests {
 
     #[test]
     fn json_lines_have_the_documented_keys() {
-        let line = json_line("engine", &row("varflow", "chain", &[2.0, 1.0, 4.0], 0.0));
-        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let object = json_line("engine", &row("varflow", "chain", &[2.0, 1.0, 4.0], 0.0));
         for (key, wanted) in [
             ("system", json!("varflow")),
             ("table", json!("engine")),

@@ -8,11 +8,13 @@ mod network;
 mod options;
 mod passes;
 mod planned;
+mod planned_network;
 mod report;
 
 pub use monitor::Monitor;
 pub use network::passed;
 pub use options::{BindOptions, GradReq, GroupLanes, Sharing};
+pub use planned_network::{PlannedNetwork, planned};
 pub use report::PlanReport;
 
 use crate::plan::Plan;

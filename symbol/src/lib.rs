@@ -47,7 +47,9 @@ pub use attr_text::AttrText;
 pub use builder::{OpBuilder, VarBuilder};
 pub use checker::check_plan;
 pub use dot::dot;
-pub use executor::{BindOptions, Executor, GradReq, GroupLanes, Monitor, Named, PlanReport, Sharing, passed};
+pub use executor::{
+    BindOptions, Executor, GradReq, GroupLanes, Monitor, Named, PlanReport, PlannedNetwork, Sharing, passed, planned,
+};
 pub use gradient::{GradGraph, gradient};
 pub use graph::{Graph, Node};
 pub use host_array::HostArray;

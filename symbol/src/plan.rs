@@ -13,13 +13,21 @@
 
 mod blocks;
 mod clobber;
+mod edges;
 mod entry_map;
 mod liveness;
 mod pack;
+mod size;
+mod svg;
+mod timeline;
 mod views;
 
+pub use edges::{Edges, edges};
 pub use entry_map::EntryMap;
 pub use liveness::{runs, wanted};
+pub use size::human_bytes;
+pub use svg::arena_svg;
+pub use timeline::{Block, Timeline, occupant_name};
 pub use views::{View, views};
 
 use crate::Graph;

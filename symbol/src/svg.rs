@@ -208,7 +208,11 @@ fn fit(line: &str) -> String {
     } else {
         line.to_string()
     };
-    // Characters that XML does not have, but names may.
-    let short: String = short.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    short.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    xml_text(&short)
+}
+
+/// Text that may stand in XML. Characters that XML does not have, but names may, become blanks.
+pub(crate) fn xml_text(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

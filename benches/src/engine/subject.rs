@@ -3,14 +3,14 @@
 
 use super::floor;
 use super::workload::Workload;
-use crate::Result;
 use crate::rounds::median;
+use crate::{Result, proc_status};
 use serde_json::json;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 use varflow::engine::{Engine, Var, WatchOptions};
 
 /// What to measure.
@@ -230,7 +230,7 @@ fn pending(engine: &Engine, name: &str, workload: &Workload) -> Result<()> {
     let program = Program::new(engine, workload);
     let tasks = workload.len();
     let rounds = (200_000 / tasks).max(1);
-    let before = resident_bytes()?;
+    let before = proc_status::bytes("VmRSS")?;
     let mut bytes = 0.0;
     let mut seconds = 0.0;
     for round in 0..=rounds {
@@ -239,7 +239,7 @@ fn pending(engine: &Engine, name: &str, workload: &Workload) -> Result<()> {
         program.submit(hold_up);
         let pushing = start.elapsed().as_secs_f64();
         if round == 0 {
-            bytes = resident_bytes()? - before;
+            bytes = proc_status::bytes("VmRSS")? - before;
         }
         let start = Instant::now();
         GATE.store(OPEN, Ordering::Release);
@@ -251,13 +251,6 @@ fn pending(engine: &Engine, name: &str, workload: &Workload) -> Result<()> {
     emit(name, "ns/task", seconds / f64::from(tasks) / f64::from(rounds) * 1e9, None);
     emit(name, "bytes/task", bytes / f64::from(tasks), None);
     Ok(())
-}
-
-fn resident_bytes() -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let kilobytes =
-        status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-    kilobytes.map(|k| k * 1024.0).ok_or_else(|| "/proc/self/status has no VmRSS".into())
 }
 
 /// A chain of dependent multiplications: no memory, nothing to predict, one core.

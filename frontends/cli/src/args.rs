@@ -1,7 +1,9 @@
 //! The command line.
 
+use crate::budget::BudgetArgs;
 use crate::data::Dataset;
 use crate::network::{Network, NetworkSizes};
+use crate::optimizer::OptimizerArgs;
 use crate::pictures::PictureArgs;
 use crate::shapes::ShapeArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -103,9 +105,9 @@ pub(crate) enum Command {
     /// Show a network's graph, as it is built or as it runs.
     #[command(after_help = crate::graph::EXAMPLES)]
     Graph(crate::graph::GraphArgs),
-    /// Print the memory plan of a network, for training and for inference. Tensors begin at multiples of 64 bytes, so that
-    /// a plan of tiny ones may exceed their sum.
-    Plan(PlanArgs),
+    /// Print what memory a network takes, for training and for inference, and how it is planned.
+    #[command(after_help = crate::plan::EXAMPLES)]
+    Plan(Box<crate::plan::PlanArgs>),
     /// Look into the operators, iterators, reductions and optimizers, built in or of plug-ins.
     Ops(OpsArgs),
     /// Begin and check plug-ins of one's own.
@@ -162,15 +164,8 @@ pub(crate) struct TrainArgs {
     /// Go on from this checkpoint of --model-prefix.
     #[arg(long, value_name = "N", requires = "model_prefix")]
     pub(crate) load_epoch: Option<u64>,
-    /// Optimizer: sgd or any other update rule there is.
-    #[arg(long, value_name = "NAME", default_value = "sgd")]
-    pub(crate) optimizer: String,
-    /// A parameter of --optimizer; may be given several times.
-    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
-    pub(crate) opt_param: Vec<(String, String)>,
-    /// Momentum of --optimizer sgd, by default 0.7.
-    #[arg(long, value_parser = not_negative)]
-    pub(crate) mom: Option<f64>,
+    #[command(flatten)]
+    pub(crate) optimizer: OptimizerArgs,
     /// Weight decay, on weights and not on biases.
     #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
     pub(crate) wd: f64,
@@ -180,6 +175,8 @@ pub(crate) struct TrainArgs {
     /// Worker threads; 0 means one for each core. The result does not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
     pub(crate) cpus: usize,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
     /// Train on the first N samples only.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "train_iter")]
     pub(crate) num_examples: Option<u64>,
@@ -295,16 +292,6 @@ pub(crate) struct SummaryArgs {
 }
 
 #[derive(Args)]
-pub(crate) struct PlanArgs {
-    #[command(flatten)]
-    pub(crate) network: SummaryArgs,
-    /// Print one JSON object a mode, with keys network, batch_size, mode, naive_bytes, planned_bytes and
-    /// lower_bound_bytes.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Args)]
 pub(crate) struct OpsArgs {
     #[command(subcommand)]
     pub(crate) command: OpsCommand,
@@ -356,7 +343,7 @@ fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, S
     value.filter(|v| v.is_finite() && fits(*v)).ok_or_else(|| format!("wanted {wanted}"))
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
+pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
     number(text, "a number of at least 0", |v| v >= 0.0)
 }
 

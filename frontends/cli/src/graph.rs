@@ -50,7 +50,7 @@ pub(crate) struct GraphArgs {
     json: bool,
 }
 
-fn passes(text: &str) -> Result<Passes, String> {
+pub(crate) fn passes(text: &str) -> Result<Passes, String> {
     Passes::named(text).map_err(|e| e.to_string())
 }
 

@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Errors are one paragraph on standard error.
 
 mod args;
+mod budget;
 mod convert;
 mod data;
 mod doctor;
@@ -11,7 +12,9 @@ mod graph;
 mod inspect;
 mod network;
 mod operators;
+mod optimizer;
 mod pictures;
+mod plan;
 mod plugin;
 mod plugins;
 mod predict;
@@ -20,6 +23,7 @@ mod run;
 mod score;
 mod shapes;
 mod show;
+mod size;
 mod source;
 mod train;
 
@@ -58,7 +62,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(&args, &plugins),
         Command::Summary(args) => inspect::summary(&args, &plugins),
         Command::Graph(args) => graph::run(&args, &plugins),
-        Command::Plan(args) => inspect::plan(&args, &plugins),
+        Command::Plan(args) => plan::run(&args, &plugins),
         Command::Ops(args) => operators::run(&args, &plugins),
         Command::Plugin(args) => plugin::run(&args),
         Command::Doctor => doctor::run(&plugins),

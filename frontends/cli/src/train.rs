@@ -5,7 +5,7 @@ use crate::failure::{Failure, say, warn};
 use crate::network::Network;
 use crate::plugins::Plugins;
 use crate::progress::Progress;
-use crate::source::{Source, attrs};
+use crate::source::Source;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use varflow::callback::EpochEnd;
 use varflow::metric::value_of;
-use varflow::ops::Registry;
 use varflow::prelude::*;
 use varflow::zoo::Spec;
 use varflow::{Error, Files};
@@ -28,13 +27,14 @@ pub(crate) fn run(args: &TrainArgs, plugins: &Plugins) -> Result<(), Failure> {
         (None, Some(prefix), Some(epoch)) => Network::File(Files::new(prefix, epoch).symbol),
         (None, ..) => Network::Zoo(Spec::new("lenet")),
     };
-    let mut module = Module::new(&rt, network.build(&args.sizes)?.0)?;
+    let module = Module::new(&rt, network.build(&args.sizes)?.0)?;
+    let mut module = module.recompute(args.budget.recompute()).memory_budget(args.budget.memory_budget);
     let mut log = args.json.as_deref().map(Log::open).transpose()?;
     if let (Some(prefix), Some(epoch)) = (&args.model_prefix, args.load_epoch) {
         module.load_params(prefix, epoch)?;
     }
     let seed = args.seed.unwrap_or(module.seed());
-    let mut optimizer = optimizer(args, &rt.registry)?;
+    let mut optimizer = args.optimizer.rule(&rt.registry, args.lr)?.wd(args.wd);
     let mut source = Source::open(args, &rt, seed).map_err(|e| match (e, stop.load(Ordering::Relaxed)) {
         (Failure::Failed(_), true) => Failure::Interrupted("interrupted before training".to_string()),
         (e, _) => e,
@@ -103,29 +103,6 @@ fn interrupted(args: &TrainArgs, epoch: u64, batch: u64) -> Failure {
         _ => String::new(),
     };
     Failure::Interrupted(format!("interrupted {place}{kept}"))
-}
-
-/// The optimizer, without a schedule. `sgd` stands for two update rules: that with momentum if there is any.
-fn optimizer(args: &TrainArgs, registry: &Registry) -> Result<Rule, Failure> {
-    let mut settings = attrs(&args.opt_param)?;
-    let mut name = &args.optimizer[..];
-    match (name, args.mom) {
-        ("sgd", mom) => {
-            let mom = mom.unwrap_or(0.7);
-            if mom != 0.0 {
-                name = "sgd_mom";
-                settings.entry("momentum".to_string()).or_insert_with(|| mom.to_string());
-            }
-        }
-        (_, Some(_)) => {
-            return Err(Failure::Usage(format!(
-                "--mom is the momentum of --optimizer sgd: wanted --opt-param for a parameter of {name}"
-            )));
-        }
-        (_, None) => {}
-    }
-    let rule = Rule::new(registry, name, args.lr, &settings).map_err(|e| Failure::Usage(e.to_string()))?;
-    Ok(rule.wd(args.wd))
 }
 
 /// The schedule of the learning rate, if it is not constant.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use varflow_ops::{
     Batch, DataDesc, DataIter, Device, DeviceKind, Error, PartialShape, Result, Runtime, Shape, Tensor, cpu,
 };
-use varflow_symbol::{BindOptions, Executor, GradReq, Graph, Symbol, infer_shapes};
+use varflow_symbol::{BindOptions, Executor, GradReq, Graph, Recompute, Symbol, infer_shapes};
 
 /// A network, its parameters and what is bound of it.
 ///
@@ -39,6 +39,8 @@ pub struct Module {
     pub(crate) resumed: Option<States>,
     pub(crate) progress: Progress,
     pub(crate) seed: u64,
+    recompute: Recompute,
+    memory_budget: Option<usize>,
     train: Option<Session>,
     infer: Option<Session>,
     updater: Option<Updater>,
@@ -71,6 +73,8 @@ impl Module {
             resumed: None,
             progress: Progress::default(),
             seed: 0,
+            recompute: Recompute::None,
+            memory_budget: None,
             train: None,
             infer: None,
             updater: None,
@@ -87,6 +91,21 @@ impl Module {
             [Device { kind: DeviceKind::Cpu, id: 0 }] => Ok(self),
             _ => Err(Error::Param(format!("the devices are {devices:?}, the runtime has {} only", cpu(0)))),
         }
+    }
+
+    /// Chooses what backward passes compute a second time, rather than keep it from the forward pass; nothing unless set.
+    #[must_use]
+    pub fn recompute(mut self, recompute: Recompute) -> Module {
+        self.recompute = recompute;
+        self
+    }
+
+    /// Sets the most bytes that training may take, as [`BindOptions::memory_budget`] counts them: what the optimizer keeps
+    /// comes on top, and so do the executors of predictions. As much is recomputed as that takes.
+    #[must_use]
+    pub fn memory_budget(mut self, bytes: Option<usize>) -> Module {
+        self.memory_budget = bytes;
+        self
     }
 
     /// Gives shapes to inputs, data and labels by name, infers those of all parameters from them, and makes the
@@ -277,7 +296,10 @@ impl Module {
         let shared = self.params.iter().map(|p| (p.name.clone(), p.tensor.clone())).collect();
         let fixed = self.params.iter().filter(|p| !p.is_auxiliary && p.lr_mult == 0.0);
         let grad_req = fixed.map(|p| (p.name.clone(), GradReq::Null)).collect();
-        let options = BindOptions { for_training, shared, grad_req, seed: self.seed, ..BindOptions::default() };
+        let mut options = BindOptions { for_training, shared, grad_req, seed: self.seed, ..BindOptions::default() };
+        if for_training {
+            (options.recompute, options.memory_budget) = (self.recompute, self.memory_budget);
+        }
         let executor = Executor::bind_graph(&self.runtime, &self.graph, &inputs, &options)?;
         let tensor = |name: &String| executor.args().iter().find(|(n, _)| n == name).map(|(_, t)| t.clone());
         let tensors = inputs.iter().map(|(name, _)| tensor(name)).collect::<Option<Vec<_>>>();

@@ -115,14 +115,13 @@ impl Operator for BatchNorm {
         Ok(Some(vec![output, mean, var]))
     }
 
-    /// From data rather than the output: the output cannot tell data where gamma is 0, and an activation that follows may
-    /// then take the output's memory.
-
     /// The statistics that it scores with are not those of the batch.
     fn per_sample(&self, params: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
         (params.int("axis") == 1 && !params.bool("output_mean_var")).then(|| vec![0])
     }
 
+    /// From data rather than the output: the output cannot tell data where gamma is 0, and an activation that follows may
+    /// then take the output's memory.
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
         let mut inputs = vec![grad.out_grad(0)?, grad.inputs[0], grad.inputs[1]];
         inputs.extend(self.relu.then_some(grad.inputs[2]));

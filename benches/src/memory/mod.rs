@@ -1,0 +1,156 @@
+//! Table `memory`: memory plans beside those of MXNet 1.9.1, and what networks really take. Both sides plan the same symbol JSON.
+
+mod case;
+mod mxnet;
+mod plan;
+mod references;
+mod resident;
+mod subject;
+mod table;
+mod time;
+
+pub use subject::{SubjectArgs, subject};
+
+use crate::report::verdict_table;
+use crate::{Result, report};
+use case::{Case, Mode};
+use mxnet::Mxnet;
+use references::{Against, References};
+use std::path::PathBuf;
+use varflow::zoo;
+
+/// The networks that are planned unless others are asked for.
+const NETWORKS: [&str; 9] = [
+    "mlp",
+    "lenet",
+    "resnet-20",
+    "inception-bn-28-small",
+    "alexnet",
+    "vgg-16",
+    "resnet-50",
+    "inception-bn",
+    "resnet-152",
+];
+/// The networks whose batches are large: MXNet tells whole megabytes only.
+const SMALL: [&str; 2] = ["mlp", "lenet"];
+const SMALL_BATCH: usize = 1024;
+const BATCH: usize = 32;
+/// Batches of networks that are run, so that they fit into 16 GiB.
+const RESIDENT_BATCH: usize = 16;
+/// The networks that are timed unless others are asked for.
+const TIMED: [&str; 3] = ["resnet-20", "inception-bn-28-small", "resnet-50"];
+/// Batches of networks that are timed: smaller where a sample is large.
+const TIMED_BATCH: usize = 32;
+const TIMED_LARGE_BATCH: usize = 4;
+/// Samples of this many numbers and more are large.
+const LARGE_SAMPLE: usize = 10_000;
+
+/// `varflow-bench memory`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Compare with MXNet itself, where it is installed, and not with what it once gave
+    #[arg(long)]
+    peers: bool,
+    /// Plan these networks only
+    #[arg(long, value_name = "NETWORK", conflicts_with = "all")]
+    only: Vec<String>,
+    /// Plan every network of the zoo
+    #[arg(long)]
+    all: bool,
+    /// Bind and run the networks too, and measure resident memory
+    #[arg(long)]
+    rss: bool,
+    /// Time steps with and without cheap recomputation too
+    #[arg(long)]
+    time: bool,
+    /// Append one JSON object a plan and measurement to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write what MXNet plans to this file, as stored references
+    #[arg(long, value_name = "FILE", requires = "peers")]
+    store: Option<PathBuf>,
+    /// Threads that compute
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+}
+
+impl Args {
+    fn networks(&self) -> Vec<String> {
+        if self.all { zoo::names().collect() } else { self.only_or(&NETWORKS) }
+    }
+
+    fn only_or(&self, usual: &[&str]) -> Vec<String> {
+        if self.only.is_empty() { usual.iter().map(ToString::to_string).collect() } else { self.only.clone() }
+    }
+}
+
+/// Plans, measures and prints the tables.
+///
+/// # Errors
+/// A name that the zoo does not have, a network that cannot be planned or run, results that cannot be kept.
+pub fn run(args: &Args) -> Result<()> {
+    let registry = ::varflow::registry()?;
+    let (mut against, missing) = against(args)?;
+    let networks = args.networks();
+    let batch_size = |network: &str| if SMALL.contains(&network) { SMALL_BATCH } else { BATCH };
+    // A mistyped name is told before minutes have passed.
+    let cases = networks.iter().map(|n| Case::new(&registry, n, batch_size(n))).collect::<Result<Vec<_>>>()?;
+    let mut rows = Vec::new();
+    for case in &cases {
+        eprintln!("{} …", case.network);
+        rows.extend(plan::rows(&registry, case, &mut against)?);
+    }
+    table::print_plans(&rows);
+    let verdicts = plan::verdicts(&rows);
+    let missed: Vec<_> = verdicts.iter().filter(|v| !v.reached()).cloned().collect();
+    println!("\n## To reach\n\n{} of {} are reached.\n", verdicts.len() - missed.len(), verdicts.len());
+    if !missed.is_empty() {
+        println!("{}", verdict_table(&missed));
+    }
+    table::print_notes(&against.origin());
+    let mut lines = table::plan_lines(&rows, &against.origin());
+    if args.rss {
+        let mut rows = Vec::new();
+        for case in &cases {
+            let batch_size = if SMALL.contains(&&case.network[..]) { SMALL_BATCH } else { RESIDENT_BATCH };
+            let case = Case::new(&registry, &case.network, batch_size)?;
+            for mode in Mode::ALL {
+                eprintln!("{}, {mode}, resident …", case.network);
+                rows.push(resident::measured(&case, mode, args.threads, against.mxnet())?);
+            }
+        }
+        table::print_resident(&rows);
+        lines.extend(table::resident_lines(&rows));
+    }
+    if args.time {
+        let measure = |network: &String| {
+            eprintln!("{network}, timed …");
+            let is_large = zoo::by_name(network)?.data_shape.len() >= LARGE_SAMPLE;
+            let batch_size = if is_large { TIMED_LARGE_BATCH } else { TIMED_BATCH };
+            time::measured(&Case::new(&registry, network, batch_size)?, args.threads)
+        };
+        let rows = args.only_or(&TIMED).iter().map(measure).collect::<Result<Vec<_>>>()?;
+        table::print_times(&rows);
+        lines.extend(table::time_lines(&rows));
+    }
+    missing.iter().for_each(|m| println!("not compared with: {m}"));
+    if let Some(path) = &args.json {
+        report::append_lines(path, &lines)?;
+    }
+    match (&args.store, &against) {
+        (Some(path), Against::Mxnet(_, made)) => made.save(path),
+        _ => Ok(()),
+    }
+}
+
+/// What to compare with, and what is missing for better.
+fn against(args: &Args) -> Result<(Against, Option<String>)> {
+    if !args.peers {
+        return Ok((Against::Stored(References::stored()?), None));
+    }
+    match Mxnet::new(args.threads) {
+        Ok(mxnet) => Ok((Against::Mxnet(mxnet, References::default()), None)),
+        Err(e) if args.store.is_some() => Err(e),
+        Err(e) => Ok((Against::Stored(References::stored()?), Some(e.to_string()))),
+    }
+}

@@ -1,0 +1,73 @@
+//! Resident memory: what binding a network and running it takes, beside what its plan says. Each in a process of its own.
+
+use super::case::{Case, Mode};
+use super::mxnet::Mxnet;
+use super::subject;
+use crate::{Result, proc_status};
+use varflow::Runtime;
+use varflow::symbol::Executor;
+
+/// Steps that are run.
+const STEPS: u64 = 3;
+/// What all parts of the runtime have run once before anything is measured.
+const WARM_UP: &str = "lenet";
+const WARM_UP_BATCH: usize = 8;
+
+/// What a network takes.
+pub struct Resident {
+    /// The network.
+    pub network: String,
+    /// Samples a batch.
+    pub batch_size: usize,
+    /// What it was bound for.
+    pub mode: Mode,
+    /// What the executor says that it takes.
+    pub counted_bytes: f64,
+    /// By how much resident memory grew, at its peak.
+    pub grown_bytes: f64,
+    /// MXNet's growth.
+    pub peer_bytes: Option<f64>,
+}
+
+/// Measures a network in processes of its own.
+///
+/// # Errors
+/// What a process says.
+pub fn measured(case: &Case, mode: Mode, threads: u16, mxnet: Option<&Mxnet>) -> Result<Resident> {
+    let samples = subject::run(subject::Measure::Resident, case, mode, threads)?;
+    Ok(Resident {
+        network: case.network.clone(),
+        batch_size: case.batch_size,
+        mode,
+        counted_bytes: subject::value(&samples, "counted")?,
+        grown_bytes: subject::value(&samples, "grown")?,
+        peer_bytes: mxnet.map(|m| m.resident_bytes(case, mode)).transpose()?,
+    })
+}
+
+/// The process's side.
+///
+/// # Errors
+/// A network that cannot be bound, a failed step.
+pub fn measure(rt: &Runtime, case: &Case, mode: Mode) -> Result<()> {
+    let warm_up = Case::new(&rt.registry, WARM_UP, WARM_UP_BATCH)?;
+    drop(stepped(rt, &warm_up, mode)?);
+    let before = proc_status::bytes("VmRSS")?;
+    let executor = stepped(rt, case, mode)?;
+    let grown = proc_status::bytes("VmHWM")? - before;
+    subject::emit("counted", "bytes", executor.plan().total_bytes() as f64);
+    subject::emit("grown", "bytes", grown);
+    Ok(())
+}
+
+fn stepped(rt: &Runtime, case: &Case, mode: Mode) -> Result<Executor> {
+    let mut executor = Executor::bind_graph(rt, &case.graph, &case.inputs, &mode.options())?;
+    for step in 0..STEPS {
+        match mode {
+            Mode::Training => executor.forward_backward(step)?,
+            Mode::Inference => executor.forward(false, step)?,
+        }
+    }
+    rt.engine.wait_all()?;
+    Ok(executor)
+}
