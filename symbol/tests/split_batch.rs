@@ -20,7 +20,7 @@ fn conv(x: impl Into<Symbol>, filters: usize, name: &str) -> Symbol {
 
 fn op(name: &str, inputs: &[&Symbol], given: &[(&str, &str)]) -> Symbol {
     let made = inputs.iter().fold(sym::op(name), |made, x| made.input((*x).clone()));
-    given.iter().fold(made, |made, (k, v)| made.set(*k, *v)).build()
+    given.iter().fold(made, |made, (k, v)| made.set(k, *v)).build()
 }
 
 /// Convolutions, a sum, a concatenation, several outputs, views and a loss.
@@ -28,7 +28,8 @@ fn network() -> Symbol {
     let x = conv(sym::var("data"), 4, "a");
     let sum = op("elemwise_add", &[&x, &conv(&x, 4, "b")], &[]);
     let halves = op("SliceChannel", &[&sum], &[("num_outputs", "2"), ("axis", "1")]);
-    let joined = op("Concat", &[&halves.output(1).unwrap(), &halves.output(0).unwrap(), &x], &[("num_args", "3"), ("dim", "1")]);
+    let joined =
+        op("Concat", &[&halves.output(1).unwrap(), &halves.output(0).unwrap(), &x], &[("num_args", "3"), ("dim", "1")]);
     let pooled = sym::pooling(joined).kernel([2, 2]).stride([2, 2]).pool_type("max").build();
     let flat = op("Reshape", &[&pooled], &[("shape", "(0, -1)")]);
     sym::softmax_output(sym::fully_connected(flat).num_hidden(3).name("fc")).name("softmax").build()
