@@ -60,13 +60,11 @@ fn an_object_accounts_for_every_byte() {
 
 #[test]
 fn an_optimizer_keeps_its_states_for_each_parameter() {
-    for (options, states) in
-        [(&["--momentum", "0"][..], 0), (&["--mom", "0.9"], 1), (&["--optimizer", "adam"], 2), (&[], 1)]
-    {
+    for (options, states) in [(&["--momentum", "0"][..], 0), (&["--mom", "0.9"], 1), (&[], 1)] {
         let plan = training(&[&["--network", "mlp"], options].concat());
         assert_eq!(bytes(&plan, "optimizer_bytes"), states * bytes(&plan, "parameter_bytes"), "{options:?}");
     }
-    refused(&["plan", "--network", "mlp", "--optimizer", "sdg"], 2, &["sdg", "adam"]);
+    refused(&["plan", "--network", "mlp", "--optimizer", "sdg"], 2, &["sdg", "sgd_mom"]);
 }
 
 #[test]
@@ -105,8 +103,8 @@ fn the_options_of_inference_and_of_passes_are_heard() {
         assert_eq!((plans.len(), plans[0]["mode"].as_str()), (1, Some("inference")));
         bytes(&plans.remove(0), "planned_bytes")
     };
-    assert!(inference(&["--samples-at-a-time", "1"]) < inference(&["--samples-at-a-time", "8"]));
-    assert!(inference(&["--samples-at-a-time", "8"]) < inference(&["--passes", "none"]));
+    let (eight, all) = (inference(&["--samples-at-a-time", "8"]), inference(&["--samples-at-a-time", "32"]));
+    assert!(eight < all && all < inference(&["--passes", "none"]));
 }
 
 #[test]
@@ -161,7 +159,7 @@ fn a_network_without_intermediate_results_has_an_empty_arena() {
 #[test]
 fn wrong_options_are_usage_errors() {
     let plan = |more: &[&str], texts: &[&str]| refused(&[&["plan", "--network", "lenet"], more].concat(), 2, texts);
-    for size in ["12", "2TiB", "-1MiB", "1e3B", ""] {
+    for size in ["12", "2TiB", "1e3B", ""] {
         plan(&["--memory-budget", size], &["--memory-budget", "wanted a number and its unit such as 512MiB"]);
     }
     plan(&["--memory-budget", "8589934592GiB"], &["--memory-budget", "2^63"]);
@@ -170,7 +168,7 @@ fn wrong_options_are_usage_errors() {
     plan(&["--passes", "fuse"], &["there is no pass \"fuse\": wanted some of dead_code"]);
     plan(&["--training", "--inference"], &["--training", "--inference"]);
     plan(&["--compare", "--json"], &["--compare", "--json"]);
-    plan(&["--optimizer", "adam", "--mom", "0.9"], &["--mom is the momentum"]);
+    plan(&["--optimizer", "sgd_mom", "--mom", "0.9"], &["--mom is the momentum"]);
 }
 
 #[test]
