@@ -35,8 +35,6 @@ const MOST_ALIVE: usize = 10;
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {
-    #[command(flatten)]
-    network: SummaryArgs,
     /// The plan for training only.
     #[arg(long, conflicts_with = "inference")]
     training: bool,
@@ -66,6 +64,9 @@ pub(crate) struct PlanArgs {
     /// between nodes that do not need each other's results; null for a graph too large).
     #[arg(long, conflicts_with = "compare")]
     json: bool,
+    // The last, since the heading that it brings holds for what follows.
+    #[command(flatten)]
+    network: SummaryArgs,
 }
 
 /// What the plan of one mode comes to.
