@@ -39,7 +39,7 @@ fn network(seed: u64) -> Symbol {
             1 => sym::batch_norm(x).fix_gamma(false).name(&name).build(),
             2 => sym::tanh(x).name(&name).build(),
             n => {
-                let norm = sym::batch_norm(x).fix_gamma(n == 3).name(&format!("{name}_bn"));
+                let norm = sym::batch_norm(x).fix_gamma(n == 3).name(format!("{name}_bn"));
                 sym::relu(norm).name(&name).build()
             }
         });

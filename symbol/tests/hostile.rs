@@ -151,7 +151,7 @@ fn an_empty_axis_is_sliced_backwards() {
     let shape = |len| PartialShape::from(Shape::new(&[len, 2]));
     for len in [0, 3] {
         bounded(&bytes, |b| {
-            drop(onnx::read(b, None, &REGISTRY, &[("x".to_string(), shape(len))]).map_err(|e| e.to_string()).unwrap())
+            drop(onnx::read(b, None, &REGISTRY, &[("x".to_string(), shape(len))]).map_err(|e| e.to_string()).unwrap());
         });
     }
 }

@@ -102,7 +102,7 @@ fn a_chain_fits_into_a_third_of_its_size() {
     let budget = BindOptions { arena_budget: Some(plain.planned_bytes / 3), ..options(true) };
     let plan = *bind(&rt, &graph, &budget).unwrap().plan();
     assert!(plan.planned_bytes <= plain.planned_bytes / 3, "{plan:?}");
-    assert!(plan.extra_time_ratio > 0.0, "{plan:?}");
+    assert!(plan.extra_time_ratio > 0.0 && plan.extra_time_ratio < 0.6, "{plan:?}");
     assert_eq!((plain.extra_time_ratio, plain.extra_flops_ratio), (0.0, 0.0));
 }
 

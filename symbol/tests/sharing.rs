@@ -56,14 +56,14 @@ fn executors_share_parameters() {
     assert!(score.grads().is_empty());
 }
 
-fn resolved(symbol: Symbol) -> Graph {
+fn resolved(symbol: &Symbol) -> Graph {
     symbol.resolve(&registry()).unwrap()
 }
 
 /// `a⁴ · b`, with intermediate results.
 fn with_intermediates(a: &str, b: &str) -> Graph {
     let fourth: Symbol = sym::op("square").input(sym::op("square").input(sym::var(a))).build();
-    resolved(sym::op("mul").input(fourth).input(sym::var(b)).build())
+    resolved(&sym::op("mul").input(fourth).input(sym::var(b)).build())
 }
 
 fn of_length(names: &[&str], len: usize) -> Vec<(String, Shape)> {
@@ -81,7 +81,7 @@ fn an_executor_without_intermediate_results_changes_nothing() {
         };
         let mut first = bind(&with_intermediates("a", "a_late"), &["a", "a_late"], &BindOptions::default());
         let share = BindOptions { sharing: Some(first.sharing()), ..BindOptions::default() };
-        let mut without = bind(&resolved(sym::op("neg").input(sym::var("b")).build()), &["b"], &share);
+        let mut without = bind(&resolved(&sym::op("neg").input(sym::var("b")).build()), &["b"], &share);
         let mut second = bind(&with_intermediates("c", "c_late"), &["c", "c_late"], &share);
         assert!(first.plan().planned_bytes > 0 && without.plan().planned_bytes == 0);
         for (executor, value) in [(&first, 2.0_f32), (&second, 3.0)] {
@@ -119,7 +119,7 @@ fn memory_of_another_engine_is_refused() {
 fn labels_follow_the_data_of_a_bucket() {
     let engine = Engine::serial();
     let hidden: Symbol = sym::op("mul").input(sym::var("data")).input(sym::var("scale")).build();
-    let graph = resolved(sym::op("loss").input(hidden).input(sym::op("neg").input(sym::var("label"))).build());
+    let graph = resolved(&sym::op("loss").input(hidden).input(sym::op("neg").input(sym::var("label"))).build());
     let label = graph.nodes.iter().position(|n| n.name == "label").unwrap();
     assert_eq!(graph.labels(), [label]);
     for for_training in [true, false] {

@@ -52,7 +52,8 @@ fn a_plugin_operator_is_listed_shown_planned_trained_and_resumed() {
     let net = folder.arg("net.json");
     std::fs::write(&net, NET).unwrap();
     refused(&["summary", "--network", &net], 1, &["\"act\"", "\"HardSigmoid\""]);
-    let look = |command: &str| ok(&[&[command, "--network", &net, "--batch-size", "8"], &plugin[..]].concat()).out;
+    let shape = ["--data-shape", "1,28,28", "--batch-size", "8"];
+    let look = |command: &str| ok(&[&[command, "--network", &net], &shape[..], &plugin[..]].concat()).out;
     assert!(look("summary").contains("HardSigmoid") && look("plan").contains("training"));
 
     let train = |prefix: &str, more: &[&str]| {

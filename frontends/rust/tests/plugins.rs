@@ -169,7 +169,7 @@ fn check_json(rt: &Runtime, net: &Symbol, data: &Shape) {
     assert_eq!(shapes.last().unwrap()[0][0], data[0]);
     // Who does not have the plug-in is told which operator of which node it lacks.
     let bare = json::from_str(&text).unwrap().resolve(&registry().unwrap()).unwrap_err().to_string();
-    assert!(bare.contains("\"act2\"") && bare.contains("nobody provides operator"), "{bare}");
+    assert!(bare.contains("\"act2\"") && bare.contains("nobody provides these operators"), "{bare}");
 }
 
 /// A perceptron with an operator in C and one in Rust.

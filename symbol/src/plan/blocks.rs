@@ -123,8 +123,13 @@ pub(super) fn by_group(groups: &[usize]) -> BTreeMap<usize, Vec<usize>> {
     members
 }
 
-/// The most bytes that are needed at one time: at each position, the sum over the blocks that are alive.
+/// The most bytes that are needed at one time.
 pub(super) fn peak_bytes(spans: &[Span], bytes: impl Fn(&Span) -> usize) -> usize {
+    needed_bytes(spans, bytes).into_iter().max().unwrap_or(0)
+}
+
+/// The bytes that are needed at each position: the sum over the blocks that are alive.
+pub(super) fn needed_bytes(spans: &[Span], bytes: impl Fn(&Span) -> usize) -> Vec<usize> {
     let end = spans.iter().map(|s| s.death + 2).max().unwrap_or(0);
     let (mut born, mut dead) = (vec![0; end], vec![0; end]);
     for span in spans {
@@ -132,8 +137,9 @@ pub(super) fn peak_bytes(spans: &[Span], bytes: impl Fn(&Span) -> usize) -> usiz
         dead[span.death + 1] += bytes(span);
     }
     let mut now = 0;
-    born.iter().zip(&dead).fold(0, |peak, (b, d)| {
+    let needed = born.iter().zip(&dead).map(|(b, d)| {
         now = now + b - d;
-        peak.max(now)
-    })
+        now
+    });
+    needed.collect()
 }

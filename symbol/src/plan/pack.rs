@@ -8,7 +8,7 @@
 //!   only as often as [`WORK`] allows.
 //! - *By climbing*: the best order by rank, with blocks that stick out moved forward.
 
-use super::blocks::{by_group, peak_bytes};
+use super::blocks::{by_group, needed_bytes, peak_bytes};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use varflow_ops::{ALIGN_BYTES, Philox};
@@ -185,8 +185,15 @@ impl Heap {
 /// The higher, the earlier.
 type Rank = fn(&Span) -> (usize, usize);
 
-/// Orders of importance: the largest first, the longest-lived first, both together, the oldest first, the youngest first.
+/// Orders of importance: by breadth, the largest first, the longest-lived first, both together, the oldest first, the youngest
+/// first.
 fn orders(spans: &[Span]) -> impl Iterator<Item = Vec<usize>> {
+    let by_breadth = || {
+        let breadth = breadths(spans);
+        let mut order: Vec<usize> = (0..spans.len()).collect();
+        order.sort_by_key(|i| Reverse((breadth[*i], spans[*i].bytes)));
+        order
+    };
     let ranks: [Rank; 5] = [
         |s| (s.bytes, s.life()),
         |s| (s.life(), s.bytes),
@@ -194,11 +201,32 @@ fn orders(spans: &[Span]) -> impl Iterator<Item = Vec<usize>> {
         |s| (usize::MAX - s.birth, s.bytes),
         |s| (s.death, s.bytes),
     ];
-    ranks.into_iter().map(|rank| {
+    let by_rank = ranks.into_iter().map(|rank| {
         let mut order: Vec<usize> = (0..spans.len()).collect();
         order.sort_by_key(|i| Reverse(rank(&spans[*i])));
         order
-    })
+    });
+    std::iter::once_with(by_breadth).chain(by_rank)
+}
+
+/// The most bytes that are needed at a time during the life of each block. In this order those that are alive at the peak are
+/// placed first, without gaps (Pisarchyk and Lee's greedy by breadth).
+fn breadths(spans: &[Span]) -> Vec<usize> {
+    // Doubling windows: `most[k][p]` is the most over the positions from p to p + 2^k - 1.
+    let mut most = vec![needed_bytes(spans, Span::room)];
+    while let Some(last) = most.last().filter(|last| last.len() > 1 << (most.len() - 1)) {
+        let half = 1 << (most.len() - 1);
+        let next: Vec<usize> = last.iter().zip(&last[half..]).map(|(a, b)| *a.max(b)).collect();
+        if next.is_empty() {
+            break;
+        }
+        most.push(next);
+    }
+    let of = |span: &Span| {
+        let level = span.life().ilog2() as usize;
+        most[level][span.birth].max(most[level][span.death + 1 - (1 << level)])
+    };
+    spans.iter().map(of).collect()
 }
 
 /// Places the blocks in this order, each into the smallest gap that is large enough, else on top.

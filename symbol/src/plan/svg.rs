@@ -14,7 +14,7 @@ const SIZE: (f64, f64) = (1280.0, 760.0);
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 24.0;
 const TOP: f64 = 104.0;
-const BOTTOM: f64 = 150.0;
+const BOTTOM: f64 = 164.0;
 /// The width of a letter, roughly.
 const LETTER: f64 = 5.6;
 /// How far apart the names below the axis are at least.
@@ -23,7 +23,7 @@ const NAME_GAP: f64 = 11.0;
 const COLOURS: [&str; 9] =
     ["#8ab6e1", "#f3b27a", "#93cf93", "#e59a9a", "#c3aee0", "#c7ab98", "#f0b8dc", "#d8d67c", "#8fd6d6"];
 const OTHER: &str = "#cfcfcf";
-const WORKSPACE: &str = "#6b6b6b";
+const WORKSPACE: &str = "#7a7a7a";
 /// How the lines of the arena's size, its lower bound and the peak are drawn.
 const ARENA: &str = "fill=\"none\" stroke=\"#c00000\" stroke-width=\"2\"";
 const BOUND: &str = "fill=\"none\" stroke=\"#0033aa\" stroke-width=\"1.5\" stroke-dasharray=\"7 5\"";
@@ -46,6 +46,7 @@ pub fn arena_svg(graph: &Graph, plan: &Plan, timeline: &Timeline, heading: &str)
     picture.axes(&mut out);
     picture.blocks(&mut out);
     picture.marks(&mut out);
+    picture.labels(&mut out);
     out + "</svg>\n"
 }
 
@@ -158,7 +159,7 @@ impl<'a> Picture<'a> {
         let every = (NAME_GAP / step_width).ceil().max(1.0) as usize;
         for (step, node) in self.timeline.order.iter().enumerate().step_by(every) {
             let (x, y) = (self.x(step) + step_width / 2.0 + 3.0, bottom + 10.0);
-            let name = shorten(&self.graph.nodes[*node].name, 22);
+            let name = shorten(&self.graph.nodes[*node].name, 28);
             let _ = writeln!(
                 out,
                 "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"9\" transform=\"rotate(-60 {x:.1} {y:.1})\">{}</text>",
@@ -196,10 +197,6 @@ impl<'a> Picture<'a> {
                 xml_text(&self.told(block)).replace('\n', "&#10;")
             );
         }
-        let _ = writeln!(out, "</g>\n<g text-anchor=\"middle\" font-size=\"9\" pointer-events=\"none\">");
-        for block in &blocks {
-            self.label(out, block);
-        }
         let _ = writeln!(out, "</g>");
     }
 
@@ -209,35 +206,41 @@ impl<'a> Picture<'a> {
         (x, y, self.x(block.steps.end() + 1) - x, self.y(block.bytes.start) - y)
     }
 
-    /// Writes on a block what it holds at first, along its longer side, if that can be read.
-    fn label(&self, out: &mut String, block: &Block) {
-        let Some((_, first)) = block.members.first() else { return };
-        let (x, y, width, height) = self.area(block);
-        let name = occupant_name(self.graph, *first);
-        let upright = height > width;
-        let (along, across) = if upright { (height, width) } else { (width, height) };
-        let letters = ((along - 4.0) / LETTER) as usize;
-        if across < 9.5 || letters < name.chars().count().min(6) {
-            return;
+    /// Writes on blocks what they hold, one after the other, along the longer side, where that can be read.
+    fn labels(&self, out: &mut String) {
+        let _ = writeln!(out, "<g font-size=\"9\" pointer-events=\"none\">");
+        for block in &self.timeline.blocks {
+            let (x, y, width, height) = self.area(block);
+            let upright = height > width;
+            let (along, across) = if upright { (height, width) } else { (width, height) };
+            let (letters, names) = (((along - 6.0) / LETTER) as usize, self.names(block));
+            let first = names.first().map_or(0, |name| name.chars().count());
+            if across < 9.5 || letters < first.min(6) {
+                continue;
+            }
+            let (x, y) =
+                if upright { (x + width / 2.0 + 3.2, y + height - 4.0) } else { (x + 4.0, y + height / 2.0 + 3.2) };
+            let turn = if upright { format!(" transform=\"rotate(-90 {x:.1} {y:.1})\"") } else { String::new() };
+            let colour = if operator(self.graph, block).is_some() { "#111" } else { "white" };
+            let text = xml_text(&shorten(&names.join(" → "), letters));
+            let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{colour}\"{turn}>{text}</text>");
         }
-        let (x, y) = (x + width / 2.0, y + height / 2.0);
-        let turn = if upright { format!(" transform=\"rotate(-90 {x:.1} {y:.1})\"") } else { String::new() };
-        let (colour, name) =
-            (if operator(self.graph, block).is_some() { "#111" } else { "white" }, shorten(&name, letters));
-        let _ =
-            writeln!(out, "<text x=\"{x:.1}\" y=\"{:.1}\" fill=\"{colour}\"{turn}>{}</text>", y + 3.2, xml_text(&name));
+        let _ = writeln!(out, "</g>");
+    }
+
+    /// What a block holds, one after the other.
+    fn names(&self, block: &Block) -> Vec<String> {
+        block.members.iter().map(|(_, occupant)| occupant_name(self.graph, *occupant)).collect()
     }
 
     /// All about a block.
     fn told(&self, block: &Block) -> String {
-        let names: Vec<String> =
-            block.members.iter().map(|(_, occupant)| occupant_name(self.graph, *occupant)).collect();
         let (first, last) = (*block.steps.start(), *block.steps.end());
         let node = |step: usize| &self.graph.nodes[self.timeline.order[step]].name;
         let bytes = block.bytes.len();
         format!(
             "{}\n{} ({bytes} bytes) from byte {} on\nstep {first} ({}) to {last} ({})",
-            names.join(", then "),
+            self.names(block).join(" → "),
             human_bytes(bytes),
             block.bytes.start,
             node(first),

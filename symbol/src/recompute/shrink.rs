@@ -51,9 +51,12 @@ pub(super) fn prune(script: &mut Script, facts: &Facts, bytes: usize, work: &mut
 fn improve(script: &Script, life: &Lifetimes, facts: &Facts, work: &mut usize) -> Option<(Script, Lifetimes)> {
     let peak = life.peak();
     let mut moves: Vec<Move> = Vec::new();
-    for (value, reader) in waiting(script, life, facts, peak.position) {
+    for (instance, reader) in waiting(script, life, facts, peak.position) {
+        let value = life.instances[instance].value;
+        let is_again = facts.nodes[script.steps()[life.instances[instance].birth]].is_again;
         let mut found = [(true, true), (false, true), (false, false)].map(|(extends, hoists)| {
-            let mut found = Move { position: reader, nodes: Vec::new(), removed: Vec::new(), bytes: 0, seconds: 0.0 };
+            let mut found =
+                Move { is_again, position: reader, nodes: Vec::new(), removed: Vec::new(), bytes: 0, seconds: 0.0 };
             let mut search = Search { life, facts, peak: peak.position, extends, hoists, to: &mut found };
             search.compute(value).then_some(found).filter(|m| m.bytes < facts.bytes[value])
         });
@@ -66,7 +69,9 @@ fn improve(script: &Script, life: &Lifetimes, facts: &Facts, work: &mut usize) -
             }
         }
     }
-    moves.sort_by(|a, b| b.score().total_cmp(&a.score()));
+    // What has been recomputed once is recomputed again only where nothing else helps: a long chain would otherwise be gone over
+    // more and more often.
+    moves.sort_by(|a, b| a.is_again.cmp(&b.is_again).then(b.score().total_cmp(&a.score())));
     for found in moves {
         *work = work.checked_sub(script.steps().len())?;
         let better = found.applied(script);
@@ -78,8 +83,8 @@ fn improve(script: &Script, life: &Lifetimes, facts: &Facts, work: &mut usize) -
     None
 }
 
-/// The values that are alive at a step and not touched there, which can be computed again, and where they are read next.
-fn waiting(script: &Script, life: &Lifetimes, facts: &Facts, position: usize) -> Vec<(Value, usize)> {
+/// The instances that are alive at a step and not touched there, which can be computed again, and where they are read next.
+fn waiting(script: &Script, life: &Lifetimes, facts: &Facts, position: usize) -> Vec<(usize, usize)> {
     let mut waits: Vec<bool> = (life.instances.iter())
         .map(|i| i.birth < position && position < i.last && facts.bytes[i.value] > 0 && facts.recipe[i.value].is_some())
         .collect();
@@ -88,7 +93,7 @@ fn waiting(script: &Script, life: &Lifetimes, facts: &Facts, position: usize) ->
     for reader in position + 1..script.steps().len() {
         for instance in life.reads(reader) {
             if std::mem::take(&mut waits[instance]) {
-                found.push((life.instances[instance].value, reader));
+                found.push((instance, reader));
             }
         }
     }
@@ -97,6 +102,8 @@ fn waiting(script: &Script, life: &Lifetimes, facts: &Facts, position: usize) ->
 
 /// Nodes to be run before a step, and steps to be left out in return.
 struct Move {
+    /// Whether what is computed later was computed twice already.
+    is_again: bool,
     position: usize,
     nodes: Vec<usize>,
     /// Positions, all behind `position`.
