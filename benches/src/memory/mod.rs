@@ -90,7 +90,7 @@ impl Args {
 /// A name that the zoo does not have, a network that cannot be planned or run, results that cannot be kept.
 pub fn run(args: &Args) -> Result<()> {
     let registry = ::varflow::registry()?;
-    let (mut against, missing) = against(args)?;
+    let (mut against, mut missing) = against(args)?;
     let networks = args.networks();
     let batch_size = |network: &str| if SMALL.contains(&network) { SMALL_BATCH } else { BATCH };
     // A mistyped name is told before minutes have passed.
@@ -98,7 +98,8 @@ pub fn run(args: &Args) -> Result<()> {
     let mut rows = Vec::new();
     for case in &cases {
         eprintln!("{} …", case.network);
-        rows.extend(plan::rows(&registry, case, &mut against)?);
+        let peer = against.plan(case).unwrap_or_else(|e| note(&mut missing, &*e));
+        rows.extend(plan::rows(&registry, case, peer)?);
     }
     table::print_plans(&rows);
     let verdicts = plan::verdicts(&rows);
@@ -116,7 +117,9 @@ pub fn run(args: &Args) -> Result<()> {
             let case = Case::new(&registry, &case.network, batch_size)?;
             for mode in Mode::ALL {
                 eprintln!("{}, {mode}, resident …", case.network);
-                rows.push(resident::measured(&case, mode, args.threads, against.mxnet())?);
+                let peer = against.mxnet().map(|mxnet| mxnet.resident_bytes(&case, mode));
+                let peer = peer.transpose().unwrap_or_else(|e| note(&mut missing, &*e));
+                rows.push(resident::measured(&case, mode, args.threads, peer)?);
             }
         }
         table::print_resident(&rows);
@@ -143,14 +146,20 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
+/// Takes down why a figure of the peer is missing.
+fn note<T>(missing: &mut Vec<String>, why: &dyn std::error::Error) -> Option<T> {
+    missing.push(why.to_string());
+    None
+}
+
 /// What to compare with, and what is missing for better.
-fn against(args: &Args) -> Result<(Against, Option<String>)> {
+fn against(args: &Args) -> Result<(Against, Vec<String>)> {
     if !args.peers {
-        return Ok((Against::Stored(References::stored()?), None));
+        return Ok((Against::Stored(References::stored()?), Vec::new()));
     }
     match Mxnet::new(args.threads) {
-        Ok(mxnet) => Ok((Against::Mxnet(mxnet, References::default()), None)),
+        Ok(mxnet) => Ok((Against::Mxnet(mxnet, References::default()), Vec::new())),
         Err(e) if args.store.is_some() => Err(e),
-        Err(e) => Ok((Against::Stored(References::stored()?), Some(e.to_string()))),
+        Err(e) => Ok((Against::Stored(References::stored()?), vec![e.to_string()])),
     }
 }

@@ -1,7 +1,7 @@
 //! What varflow plans for a network: as it is, with cheap recomputation, and within a budget. No memory is allocated for it.
 
 use super::case::{Case, Mode};
-use super::references::Against;
+use super::mxnet::PeerPlan;
 use crate::Result;
 use crate::report::{Bound, Verdict};
 use std::time::Instant;
@@ -63,12 +63,11 @@ pub struct Row {
     pub budget: Option<Budgeted>,
 }
 
-/// The rows of a network.
+/// The rows of a network, beside what MXNet plans for it.
 ///
 /// # Errors
-/// What planning says, but that a budget cannot be kept to; what MXNet says.
-pub fn rows(registry: &Registry, case: &Case, against: &mut Against) -> Result<Vec<Row>> {
-    let peer = against.plan(case)?;
+/// What planning says, but that a budget cannot be kept to.
+pub fn rows(registry: &Registry, case: &Case, peer: Option<PeerPlan>) -> Result<Vec<Row>> {
     let row = |mode: Mode| {
         let (options, peer_mb) = (mode.options(), peer.map(|p| p.mb(mode)));
         let is_training = mode == Mode::Training;

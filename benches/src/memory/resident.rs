@@ -1,7 +1,6 @@
 //! Resident memory: what binding a network and running it takes, beside what its plan says. Each in a process of its own.
 
 use super::case::{Case, Mode};
-use super::mxnet::Mxnet;
 use super::subject;
 use crate::{Result, proc_status};
 use varflow::Runtime;
@@ -29,11 +28,11 @@ pub struct Resident {
     pub peer_bytes: Option<f64>,
 }
 
-/// Measures a network in processes of its own.
+/// Measures a network in a process of its own. `peer_bytes` is what MXNet was found to take.
 ///
 /// # Errors
-/// What a process says.
-pub fn measured(case: &Case, mode: Mode, threads: u16, mxnet: Option<&Mxnet>) -> Result<Resident> {
+/// What the process says.
+pub fn measured(case: &Case, mode: Mode, threads: u16, peer_bytes: Option<f64>) -> Result<Resident> {
     let samples = subject::run(subject::Measure::Resident, case, mode, threads)?;
     Ok(Resident {
         network: case.network.clone(),
@@ -41,7 +40,7 @@ pub fn measured(case: &Case, mode: Mode, threads: u16, mxnet: Option<&Mxnet>) ->
         mode,
         counted_bytes: subject::value(&samples, "counted")?,
         grown_bytes: subject::value(&samples, "grown")?,
-        peer_bytes: mxnet.map(|m| m.resident_bytes(case, mode)).transpose()?,
+        peer_bytes,
     })
 }
 

@@ -47,10 +47,10 @@ pub fn print_plans(rows: &[Row]) {
 pub fn print_notes(origin: &str) {
     println!(
         "MXNet's plans are of {origin}. Both sides plan the same symbol JSON. A MB is 2^20 bytes. Counted are intermediate \
-         results and workspaces: not parameters, their gradients, auxiliary states and data; outputs, which lie in MXNet's plan and not in varflow's, count in \
-         \"planned / MXNet\" only. MXNet tells its plan \
-         (\"Total N MB allocated\") in whole MB, rounded down, so ratios to small plans are too high. naive: every result and workspace has \
-         memory of its own. Lower bound: the most that is alive at a time. Extra time is predicted from operations and bytes.\n"
+         results and workspaces: not parameters, their gradients, auxiliary states and data. Outputs lie in MXNet's plan and \
+         not in varflow's; \"planned / MXNet\" counts them. MXNet tells its plan (\"Total N MB allocated\") in whole MB, \
+         rounded down, so ratios to small plans are too high. naive: every result and workspace has memory of its own. \
+         Lower bound: the most that is alive at a time. Extra time is predicted from operations and bytes.\n"
     );
 }
 
