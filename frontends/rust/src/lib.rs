@@ -69,6 +69,9 @@ mod book {
     #[doc = include_str!("../../../docs/from-mxnet.md")]
     struct FromMxnet;
 
+    #[doc = include_str!("../../../docs/planner.md")]
+    struct Planner;
+
     #[doc = include_str!("../../../docs/symbol.md")]
     struct Symbols;
 
