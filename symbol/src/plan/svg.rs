@@ -194,7 +194,7 @@ impl<'a> Picture<'a> {
                 out,
                 "<rect x=\"{x:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" fill=\"{colour}\">\
                  <title>{}</title></rect>",
-                xml_text(&self.told(block)).replace('\n', "&#10;")
+                self.told(block).map(|line| xml_text(&line)).join("&#10;")
             );
         }
         let _ = writeln!(out, "</g>");
@@ -233,19 +233,17 @@ impl<'a> Picture<'a> {
         block.members.iter().map(|(_, occupant)| occupant_name(self.graph, *occupant)).collect()
     }
 
-    /// All about a block.
-    fn told(&self, block: &Block) -> String {
+    /// All about a block, in lines.
+    fn told(&self, block: &Block) -> [String; 3] {
         let (first, last) = (*block.steps.start(), *block.steps.end());
         let node = |step: usize| &self.graph.nodes[self.timeline.order[step]].name;
         let bytes = block.bytes.len();
-        format!(
-            "{}\n{} ({bytes} bytes) from byte {} on\nstep {first} ({}) to {last} ({})",
+        let size = human_bytes(bytes);
+        [
             self.names(block).join(" → "),
-            human_bytes(bytes),
-            block.bytes.start,
-            node(first),
-            node(last)
-        )
+            format!("{size} ({bytes} bytes) from byte {} on", block.bytes.start),
+            format!("step {} ({}) to {} ({})", first + 1, node(first), last + 1, node(last)),
+        ]
     }
 
     /// The passes, the peak, the size of the arena and its lower bound.
