@@ -50,5 +50,5 @@ fn names_that_nothing_has_are_refused() {
 fn references_are_small() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("references/agreement.json");
     let len_bytes = path.metadata().unwrap().len();
-    assert!(len_bytes < 400_000, "{} is {len_bytes} bytes long", path.display());
+    assert!(len_bytes < 500_000, "{} is {len_bytes} bytes long", path.display());
 }
