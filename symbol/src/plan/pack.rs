@@ -15,6 +15,8 @@ use varflow_ops::{ALIGN_BYTES, Philox};
 
 /// How many pairs of blocks may be looked at beyond the placements by time.
 const WORK: usize = 200_000_000;
+/// A placement is good enough that exceeds the bound by one part in so many.
+const CLOSE: usize = 2000;
 /// How many moves climbing may try.
 const MOVES: usize = 1000;
 
@@ -73,6 +75,7 @@ fn pack(spans: &[Span]) -> Packing {
 
 fn smallest(spans: &[Span]) -> Packing {
     let bound = peak_bytes(spans, Span::room);
+    let bound = bound + bound / CLOSE;
     let mut best = by_time(spans);
     if best.bytes > bound {
         let end = spans.iter().map(|s| s.death).max().unwrap_or(0);
