@@ -4,8 +4,8 @@
 //!
 //! - *By time*: a heap that allocates at birth, best fit, and frees at death; forwards and backwards. O(n log n).
 //! - *By rank*: blocks in some order of importance, each into the tightest gap that the blocks placed before it leave
-//!   during its life (Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020). O(n²), so
-//!   only as often as [`WORK`] allows.
+//!   during its life (Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020). The work grows
+//!   with the pairs of blocks that live together, so it is done only as often as [`WORK`] allows.
 //! - *By climbing*: the best order by rank, with blocks that stick out moved forward.
 
 use super::blocks::{by_group, needed_bytes, peak_bytes};
@@ -13,12 +13,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use varflow_ops::{ALIGN_BYTES, Philox};
 
-/// How many pairs of blocks may be looked at beyond the placements by time.
-const WORK: usize = 200_000_000;
+/// How often a block that lives together with another may be looked at beyond the placements by time.
+const WORK: usize = 40_000_000;
 /// A placement is good enough that exceeds the bound by one part in so many.
 const CLOSE: usize = 2000;
 /// How many moves climbing may try.
-const MOVES: usize = 1000;
+const MOVES: usize = 2000;
 
 /// A block: `bytes` that are needed at each position from `birth` to `death`, both included.
 #[derive(Clone, Copy, Debug)]
@@ -83,22 +83,25 @@ fn smallest(spans: &[Span]) -> Packing {
             spans.iter().map(|s| Span { birth: end - s.death, death: end - s.birth, bytes: s.bytes }).collect();
         keep_smaller(&mut best, by_time(&mirrored));
     }
-    let cost = spans.len().saturating_mul(spans.len()) / 2 + 1;
-    let mut tries = WORK / cost;
+    if best.bytes <= bound {
+        return best;
+    }
+    let Some(together) = Together::new(spans, WORK / 4) else { return best };
+    let mut tries = WORK / (together.of.len() + spans.len());
     let mut best_order = None;
     for order in orders(spans) {
         if best.bytes <= bound || tries == 0 {
             return best;
         }
         tries -= 1;
-        let packing = by_rank(spans, &order);
+        let packing = by_rank(spans, &order, &together);
         if best_order.as_ref().is_none_or(|(bytes, _)| packing.bytes < *bytes) {
             best_order = Some((packing.bytes, order));
         }
         keep_smaller(&mut best, packing);
     }
     if let Some((_, order)) = best_order {
-        climb(spans, order, bound, tries.min(MOVES), &mut best);
+        climb(spans, order, &together, bound, tries.min(MOVES), &mut best);
     }
     best
 }
@@ -232,27 +235,71 @@ fn breadths(spans: &[Span]) -> Vec<usize> {
     spans.iter().map(of).collect()
 }
 
-/// Places the blocks in this order, each into the smallest gap that is large enough, else on top.
-fn by_rank(spans: &[Span], order: &[usize]) -> Packing {
-    // Sorted by start, so that a single pass sees the gaps.
-    let mut placed: Vec<(usize, usize, Span)> = Vec::with_capacity(spans.len());
-    let mut packing = Packing { offsets: vec![0; spans.len()], bytes: 0 };
-    for &i in order {
-        let (span, room) = (spans[i], spans[i].room());
-        if room == 0 {
-            continue;
+/// For each block those that live at a time when it does.
+struct Together {
+    of: Vec<usize>,
+    /// Where those of each block start in `of`; one more than there are blocks.
+    starts: Vec<usize>,
+}
+
+impl Together {
+    /// None if there are more than `most` pairs.
+    fn new(spans: &[Span], most: usize) -> Option<Together> {
+        let mut births: Vec<usize> = (0..spans.len()).filter(|i| spans[*i].bytes > 0).collect();
+        births.sort_by_key(|i| spans[*i].birth);
+        let mut alive: Vec<usize> = Vec::new();
+        let mut pairs: Vec<(usize, usize)> = Vec::new();
+        for i in births {
+            alive.retain(|other| spans[*other].death >= spans[i].birth);
+            if pairs.len() + alive.len() > most {
+                return None;
+            }
+            pairs.extend(alive.iter().map(|other| (i, *other)));
+            alive.push(i);
         }
+        let mut starts = vec![0; spans.len() + 1];
+        for (a, b) in &pairs {
+            starts[a + 1] += 1;
+            starts[b + 1] += 1;
+        }
+        (0..spans.len()).for_each(|i| starts[i + 1] += starts[i]);
+        let mut next = starts.clone();
+        let mut of = vec![0; 2 * pairs.len()];
+        for (a, b) in pairs {
+            (of[next[a]], of[next[b]]) = (b, a);
+            next[a] += 1;
+            next[b] += 1;
+        }
+        Some(Together { of, starts })
+    }
+
+    fn with(&self, block: usize) -> &[usize] {
+        &self.of[self.starts[block]..self.starts[block + 1]]
+    }
+}
+
+/// Places the blocks in this order, each into the smallest gap that is large enough, else on top.
+fn by_rank(spans: &[Span], order: &[usize], together: &Together) -> Packing {
+    let mut is_placed = vec![false; spans.len()];
+    let mut packing = Packing { offsets: vec![0; spans.len()], bytes: 0 };
+    // Where those begin and end that live with the block at hand, from the lowest to the highest.
+    let mut taken: Vec<(usize, usize)> = Vec::new();
+    for &i in order.iter().filter(|i| spans[**i].room() > 0) {
+        let room = spans[i].room();
+        let placed = together.with(i).iter().filter(|other| is_placed[**other]);
+        taken.clear();
+        taken.extend(placed.map(|other| (packing.offsets[*other], packing.offsets[*other] + spans[*other].room())));
+        taken.sort_unstable();
         let (mut top, mut tightest) = (0, None);
-        for (start, end, _) in placed.iter().filter(|p| p.2.meets(&span)) {
+        for &(start, end) in &taken {
             let gap = start.saturating_sub(top);
             if gap >= room && tightest.is_none_or(|(g, _)| gap < g) {
                 tightest = Some((gap, top));
             }
-            top = top.max(*end);
+            top = top.max(end);
         }
         let start = tightest.map_or(top, |(_, start)| start);
-        let at = placed.partition_point(|p| p.0 < start);
-        placed.insert(at, (start, start + room, span));
+        is_placed[i] = true;
         packing.offsets[i] = start;
         packing.bytes = packing.bytes.max(start + room);
     }
@@ -260,9 +307,9 @@ fn by_rank(spans: &[Span], order: &[usize]) -> Packing {
 }
 
 /// Moves a block that reaches the top before one that it meets and that was placed earlier; keeps what is not worse.
-fn climb(spans: &[Span], mut order: Vec<usize>, bound: usize, tries: usize, best: &mut Packing) {
+fn climb(spans: &[Span], mut order: Vec<usize>, together: &Together, bound: usize, tries: usize, best: &mut Packing) {
     let dice = Philox::new(0, 0, 0); // the same plan each time
-    let mut now = by_rank(spans, &order);
+    let mut now = by_rank(spans, &order, together);
     for round in 0..tries as u64 {
         if best.bytes <= bound {
             return;
@@ -278,7 +325,7 @@ fn climb(spans: &[Span], mut order: Vec<usize>, bound: usize, tries: usize, best
         let to = earlier[dice.below(2 * round + 1, earlier.len() as u64) as usize];
         let mut next = order.clone();
         next[to..=from].rotate_right(1);
-        let packing = by_rank(spans, &next);
+        let packing = by_rank(spans, &next, together);
         if packing.bytes <= now.bytes {
             order = next;
             keep_smaller(best, packing.clone());
@@ -310,7 +357,7 @@ mod tests {
     proptest! {
         #[test]
         fn blocks_that_live_together_lie_apart(spans in spans(60)) {
-            for packing in [pack(&spans), by_time(&spans), by_rank(&spans, &(0..spans.len()).collect::<Vec<_>>())] {
+            for packing in [pack(&spans), by_time(&spans), by_rank(&spans, &(0..spans.len()).collect::<Vec<_>>(), &Together::new(&spans, 10_000).unwrap())] {
                 prop_assert!(is_sound(&spans, &packing), "{:?}", packing);
             }
             let (packed, bound) = (pack(&spans).bytes, peak_bytes(&spans, |s| s.bytes));
