@@ -2,8 +2,10 @@
 #![expect(unsafe_code, reason = "counts a reference that a borrowed core stands for")]
 
 mod builder;
+mod lane_handle;
 
 pub use builder::EngineBuilder;
+pub use lane_handle::LaneHandle;
 
 use crate::bounds::Bounds;
 use crate::builder::{RawTask, TaskBuilder};
@@ -24,7 +26,6 @@ use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, Padded, lock, th
 use crate::task::{ReadyTask, is_running, running};
 use crate::var::Var;
 use crate::waiting::{Blocked, Waiting};
-use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::{OnceLock, Weak};
@@ -571,32 +572,5 @@ impl Engine {
     #[must_use]
     pub fn same(&self, other: &Engine) -> bool {
         Arc::ptr_eq(&self.core, &other.core)
-    }
-}
-
-/// A lane of one engine, as tasks name it.
-#[derive(Clone)]
-pub struct LaneHandle {
-    pub(crate) core: Arc<Core>,
-    pub(crate) index: u16,
-}
-
-impl fmt::Debug for LaneHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LaneHandle({})", self.name())
-    }
-}
-
-impl LaneHandle {
-    /// The lane's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.core.lane(self.index).name()
-    }
-
-    /// How many of its tasks can run at once.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        self.core.lane(self.index).width()
     }
 }

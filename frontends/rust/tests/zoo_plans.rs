@@ -6,13 +6,9 @@ use varflow::ops::Shape;
 use varflow::symbol::{BindOptions, Recompute, check_plan, planned};
 use varflow::zoo;
 
-/// Networks deeper than this have plans too large for the checker when they are trained; their inference is checked.
-const MOST_NODES: usize = 1200;
-
 #[test]
 fn every_network_has_a_sound_plan_close_to_the_bound() {
     let registry = varflow::registry().unwrap();
-    let mut checked = 0;
     for name in zoo::names() {
         let model = zoo::by_name(&name).unwrap();
         let graph = model.symbol.resolve(&registry).unwrap();
@@ -25,11 +21,7 @@ fn every_network_has_a_sound_plan_close_to_the_bound() {
             let network = planned(&registry, &graph, &given, &options).unwrap();
             let (planned, bound) = (network.plan.planned_bytes, network.plan.lower_bound_bytes);
             assert!(planned as f64 <= 1.06 * bound as f64, "{name}: {planned} of {bound} {options:?}");
-            if network.graph.nodes.len() <= MOST_NODES {
-                check_plan(&network.input(), &network.plan).unwrap_or_else(|e| panic!("{name}: {e} {options:?}"));
-                checked += 1;
-            }
+            check_plan(&network.input(), &network.plan).unwrap_or_else(|e| panic!("{name}: {e} {options:?}"));
         }
     }
-    assert!(checked > 100, "{checked}");
 }
