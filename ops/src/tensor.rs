@@ -138,6 +138,15 @@ impl Tensor {
         Tensor::in_storage(&self.engine, var, storage, self.offset_bytes + offset_bytes, desc)
     }
 
+    /// A tensor in this one's memory, from its start, ordered by a var of its own. As with [`in_storage`](Self::in_storage), who
+    /// uses both sees to it that one is done with before the other begins.
+    ///
+    /// # Errors
+    /// As [`part`](Self::part).
+    pub fn beneath(&self, var: Var, desc: TensorDesc) -> Result<Tensor> {
+        Ok(Tensor { var, ..self.part(0, desc)? })
+    }
+
     fn check_len(&self, n: usize) -> Result<()> {
         if n == self.desc.shape.len() {
             return Ok(());

@@ -2,8 +2,8 @@
 //!
 //! The plan is run in thought for several steps, as the engine would order it: each task names the vars of its inputs and
 //! outputs, of its workspace, and of the occupants that the plan says it clobbers. From these accesses, and nothing
-//! else, follows which tasks are ordered. Then for any two tasks that touch the same bytes of the arena, one of them
-//! writing: they must be ordered, and if one reads a value that the other does not belong to, the other must not lie
+//! else, follows which tasks are ordered. Then for any two tasks that touch the same bytes, of the arena or of an output's
+//! memory, one of them writing: they must be ordered, and if one reads a value that the other does not belong to, the other must not lie
 //! between the task that made the value and the one that reads it. So under every schedule that the engine allows, each
 //! value is intact whenever it is read.
 
@@ -30,8 +30,10 @@ pub fn check_plan(input: &PlanInput<'_>, plan: &Plan) -> Result<()> {
     if sizes.iter().any(|size| *size != n) {
         return Err(Error::Contract(format!("the plan is one of {sizes:?} nodes, the graph has {n}")));
     }
-    let subject = Subject { graph, descs, workspace_bytes, plan };
+    let hosts = plan.places.iter().filter_map(|(_, p)| if let Place::Host(host) = p { Some(*host) } else { None });
+    let subject = Subject { graph, descs, workspace_bytes, plan, hosts: hosts.collect() };
     subject.check_views()?;
+    subject.check_hosts(input)?;
     for node in input.phases.iter().flatten() {
         subject.check_node(*node)?;
     }
@@ -64,8 +66,15 @@ enum Kind {
     Write,
 }
 
+/// Which memory, the arena's if it is no output's, and which bytes there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bytes {
+    of: Option<Entry>,
+    range: Range<usize>,
+}
+
 struct Touch {
-    bytes: Range<usize>,
+    bytes: Bytes,
     task: usize,
     value: Occupant,
     kind: Kind,
@@ -76,18 +85,62 @@ struct Subject<'a> {
     descs: &'a EntryMap<TensorDesc>,
     workspace_bytes: &'a [usize],
     plan: &'a Plan,
+    /// The outputs in whose memory something else lies.
+    hosts: HashSet<Entry>,
 }
 
 impl Subject<'_> {
-    fn bytes(&self, value: Occupant) -> Option<Range<usize>> {
-        let (start, n) = match value {
-            Occupant::Workspace(node) => (self.plan.workspaces[node]?, self.workspace_bytes[node]),
-            Occupant::Entry(entry) => match self.plan.places[entry] {
-                Place::Arena(start) => (start, self.descs[entry].len_bytes()),
-                Place::Own | Place::Nowhere | Place::View(_) => return None,
-            },
+    fn bytes(&self, value: Occupant) -> Option<Bytes> {
+        let (of, start, n) = match value {
+            Occupant::Workspace(node) => (None, self.plan.workspaces[node]?, self.workspace_bytes[node]),
+            Occupant::Entry(entry) => {
+                let n = self.descs[entry].len_bytes();
+                match self.plan.places[entry] {
+                    Place::Arena(start) => (None, start, n),
+                    Place::Host(host) => (Some(host), 0, n),
+                    Place::Own if self.hosts.contains(&entry) => (Some(entry), 0, n),
+                    Place::Own | Place::Nowhere | Place::View(_) => return None,
+                }
+            }
         };
-        Some(start..start.saturating_add(n))
+        Some(Bytes { of, range: start..start.saturating_add(n) })
+    }
+
+    /// What must hold of results in the memory of an output: the output may hold others, and all that touches them is of the
+    /// phase that computes the output, and before it.
+    fn check_hosts(&self, input: &PlanInput<'_>) -> Result<()> {
+        let mut at = HashMap::new();
+        for (phase, nodes) in input.phases.iter().enumerate() {
+            at.extend(nodes.iter().enumerate().map(|(step, node)| (*node, (phase, step))));
+        }
+        let mut users: HashMap<Entry, Vec<usize>> = HashMap::new();
+        for node in input.phases.iter().flatten() {
+            for entry in &self.graph.nodes[*node].inputs {
+                users.entry(self.root(*entry)).or_default().push(*node);
+            }
+        }
+        for (entry, place) in self.plan.places.iter() {
+            let Place::Host(host) = *place else { continue };
+            let refuse = |text: &str| {
+                let text = format!("lies in the memory of {host:?}, {text}");
+                Err(Error::Contract(text).at(self.graph.nodes[entry.node].place()))
+            };
+            if !(self.graph.outputs.contains(&host)
+                && input.hosts.contains(&host)
+                && self.plan.places[host] == Place::Own)
+            {
+                return refuse("which is no output that may hold others");
+            }
+            if self.descs[entry].len_bytes() > self.descs[host].len_bytes() {
+                return refuse("which is smaller");
+            }
+            let users = users.get(&entry).into_iter().flatten().chain([&entry.node]);
+            let Some((phase, step)) = at.get(&host.node).copied() else { return refuse("which nothing computes") };
+            if users.into_iter().any(|user| at.get(user).is_none_or(|(p, s)| *p != phase || *s > step)) {
+                return refuse("and is used in another phase, or once that is computed");
+            }
+        }
+        Ok(())
     }
 
     /// Whose bytes an entry is.
@@ -178,8 +231,12 @@ impl Subject<'_> {
         let touches = self.touches(i);
         for (p, (value, kind)) in touches.iter().enumerate() {
             let Some(bytes) = self.bytes(*value) else { continue };
-            if bytes.end > self.plan.planned_bytes || bytes.start % ALIGN_BYTES != 0 {
-                return refuse(format!("{value:?} has bytes {bytes:?} of an arena of {}", self.plan.planned_bytes));
+            let (whole, end) = match bytes.of {
+                None => ("an arena", self.plan.planned_bytes),
+                Some(host) => ("an output", self.descs[host].len_bytes()),
+            };
+            if bytes.range.end > end || bytes.range.start % ALIGN_BYTES != 0 {
+                return refuse(format!("{value:?} has bytes {:?} of {whole} of {end}", bytes.range));
             }
             for (other, other_kind) in &touches[..p] {
                 let apart = self.bytes(*other).is_none_or(|b| !meet(&b, &bytes));
@@ -219,17 +276,18 @@ impl Subject<'_> {
                     return Err(Error::Contract(format!("{value:?} is read before it is made")).at(place));
                 };
                 made.insert(value, maker);
-                if let Some(bytes) = self.bytes(value).filter(|b| !b.is_empty()) {
+                if let Some(bytes) = self.bytes(value).filter(|b| !b.range.is_empty()) {
                     makers.push(maker);
                     touches.push(Touch { bytes, task, value, kind });
                 }
             }
         }
         let mut by_start: Vec<usize> = (0..touches.len()).collect();
-        by_start.sort_by_key(|t| touches[*t].bytes.start);
+        by_start.sort_by_key(|t| (touches[*t].bytes.of, touches[*t].bytes.range.start));
         let mut open: Vec<usize> = Vec::new();
         for t in by_start {
-            open.retain(|o| touches[*o].bytes.end > touches[t].bytes.start);
+            // Those that begin no later, and so meet it if they do not end before it begins.
+            open.retain(|o| meet(&touches[*o].bytes, &touches[t].bytes));
             for &o in &open {
                 self.check_pair((&touches[o], makers[o]), (&touches[t], makers[t]), tasks, order)?;
                 self.check_pair((&touches[t], makers[t]), (&touches[o], makers[o]), tasks, order)?;
@@ -248,12 +306,12 @@ impl Subject<'_> {
             return Ok(());
         }
         if !order.is_ordered(a.task, b.task) {
-            let (a, b) = ((name(a.task), a.value, &a.bytes), (name(b.task), b.value, &b.bytes));
+            let (a, b) = ((name(a.task), a.value, &a.bytes.range), (name(b.task), b.value, &b.bytes.range));
             return Err(Error::Contract(format!("{a:?} and {b:?} share bytes and may run at once")));
         }
         let changes_it = b.kind == Kind::Change && b.value == a.value;
         if a.kind != Kind::Write && maker < b.task && b.task < a.task && !changes_it {
-            let (value, bytes) = (a.value, &a.bytes);
+            let (value, bytes) = (a.value, &a.bytes.range);
             let text = format!("{value:?} at {bytes:?} is read by {} after {} wrote there", name(a.task), name(b.task));
             return Err(Error::Contract(text));
         }
@@ -261,8 +319,8 @@ impl Subject<'_> {
     }
 }
 
-fn meet(a: &Range<usize>, b: &Range<usize>) -> bool {
-    a.start < b.end && b.start < a.end
+fn meet(a: &Bytes, b: &Bytes) -> bool {
+    a.of == b.of && a.range.start < b.range.end && b.range.start < a.range.end
 }
 
 /// Which tasks come before which, whatever the schedule: a bit for each two.

@@ -4,7 +4,8 @@
 //! its own. All else shares one arena:
 //! 1. An output that nobody wants gets no memory, nor does a [view](View).
 //! 2. An output takes the place of an input of the same size and dtype, where the operator allows it and nobody needs
-//!    the input afterwards. What results is a *block*: one entry, a chain of such entries, or a workspace.
+//!    the input afterwards. What results is a *block*: one entry, a chain of such entries, or a workspace. If an output of the
+//!    graph takes the place of the last of a chain, the chain lies in that output's own memory, and not in the arena.
 //! 3. Blocks whose lifetimes do not meet may share bytes (`plan/pack.rs`).
 //!
 //! Lifetimes are positions in the execution order. Tasks run out of that order where the engine finds no reason against
@@ -13,6 +14,8 @@
 
 mod blocks;
 mod clobber;
+mod concurrency;
+mod data_order;
 mod edges;
 mod entry_map;
 mod liveness;
@@ -22,7 +25,7 @@ mod svg;
 mod timeline;
 mod views;
 
-pub use edges::{Edges, edges};
+pub use edges::{Edge, edges};
 pub use entry_map::EntryMap;
 pub use liveness::{runs, wanted};
 pub use size::human_bytes;
@@ -32,8 +35,9 @@ pub use views::{View, views};
 
 use crate::Graph;
 use blocks::Blocks;
+use concurrency::Concurrency;
 use liveness::Liveness;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use varflow_ops::{Entry, Result, TensorDesc};
 
@@ -53,6 +57,14 @@ pub struct PlanInput<'a> {
     /// The nodes that run, in execution order, cut into phases. A step runs the first phases, one after the other, up to
     /// any of them; then the next step begins with the first phase again.
     pub phases: &'a [Vec<usize>],
+    /// The outputs of the graph whose memory may hold other results until they are computed: those that nobody reads before, by
+    /// any name.
+    pub hosts: &'a HashSet<Entry>,
+    /// How much may be made to wait so that memory can be shared: two nodes that do not need each other's results are only made
+    /// to wait for each other if they are further apart than so many places in the execution order. 0: the smallest plan.
+    /// `usize::MAX`: the most concurrent, where only what data puts in order shares memory. In graphs of thousands of nodes the
+    /// distance is cut to what can be looked at in bounded time and memory.
+    pub reuse_distance: usize,
 }
 
 /// Where an entry lies.
@@ -67,6 +79,8 @@ pub enum Place {
     Arena(usize),
     /// In the memory of another entry.
     View(View),
+    /// In the memory of this output of the graph, which takes its place in the end.
+    Host(Entry),
 }
 
 /// An output that takes the place of an input.
@@ -130,11 +144,13 @@ impl Plan {
         let graph = input.graph;
         let live = Liveness::new(input)?;
         let wanted = wanted(graph);
-        let blocks = Blocks::new(input, &wanted, &live);
-        let packing = pack::pack_groups(&blocks.spans, &blocks.groups);
+        let concurrency = Concurrency::new(input, &live.order);
+        let blocks = Blocks::new(input, &wanted, &live, concurrency.as_ref());
+        let apart = concurrency.map_or_else(Vec::new, |c| c.apart(&blocks));
+        let packing = pack::pack_groups(&blocks.spans, &blocks.groups, &apart);
 
         let mut places = EntryMap::from_fn(graph, |e| match (blocks.of_entry[e], input.views[e]) {
-            (Some(block), _) => Place::Arena(packing.offsets[block]),
+            (Some(block), _) => blocks.hosts[block].map_or(Place::Arena(packing.offsets[block]), Place::Host),
             (None, Some(view)) if wanted[e] => Place::View(view),
             (None, _) if graph.nodes[e.node].op.is_none() => Place::Own,
             (None, _) => Place::Nowhere,
@@ -144,12 +160,25 @@ impl Plan {
 
         let mut touches: BTreeMap<usize, Vec<Touch>> = BTreeMap::new();
         let mut naive_bytes = 0;
+        // To tell who destroys what, the memory of outputs that hold other results counts as bytes behind the arena.
+        let mut behind: BTreeMap<Entry, usize> = BTreeMap::new();
+        let mut end = packing.bytes;
+        for host in blocks.hosts.iter().flatten() {
+            behind.insert(*host, end);
+            end += input.descs[*host].len_bytes();
+        }
         for (entry, place) in places.iter() {
             let n = input.descs[entry].len_bytes();
-            if let Place::Arena(_) | Place::View(_) = place {
+            if let Place::Arena(_) | Place::View(_) | Place::Host(_) = place {
                 naive_bytes += n;
             }
-            if let Place::Arena(start) = *place {
+            let start = match place {
+                Place::Arena(start) => Some(*start),
+                Place::Host(host) => behind.get(host).copied(),
+                Place::Own => behind.get(&entry).copied(),
+                Place::View(_) | Place::Nowhere => None,
+            };
+            if let Some(start) = start {
                 let touch = Touch { bytes: start..start + n, by: Occupant::Entry(entry) };
                 touches.entry(entry.node).or_default().push(touch);
             }

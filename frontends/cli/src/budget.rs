@@ -9,9 +9,8 @@ pub(crate) struct BudgetArgs {
     /// What backward passes compute a second time, rather than keep it from the forward pass.
     #[arg(long, value_enum, default_value_t = Choice::None, value_name = "WHAT")]
     recompute: Choice,
-    /// The most memory to take for data, parameters, gradients, auxiliary states, outputs and intermediate results, such as
-    /// 2GiB (units: B, kB, MB, GB, KiB, MiB, GiB). As much is recomputed as that takes, convolutions too. What the optimizer
-    /// keeps comes on top.
+    /// The most memory to take for data, parameters, gradients, auxiliary states, the optimizer's states, outputs and intermediate
+    /// results, such as 2GiB (units: B, kB, MB, GB, KiB, MiB, GiB). As much is recomputed as that takes, convolutions too.
     #[arg(long, value_name = "SIZE", value_parser = size::bytes)]
     pub(crate) memory_budget: Option<usize>,
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use varflow::Error;
 use varflow::ops::{Registry, Result as OpsResult, Shape};
 use varflow::optimizer::Optimizer;
-use varflow::symbol::plan::{Edges, Timeline, arena_svg, edges, human_bytes, occupant_name};
+use varflow::symbol::plan::{Edge, Timeline, arena_svg, edges, human_bytes, occupant_name};
 use varflow::symbol::{BindOptions, Graph, Passes, PlanReport, PlannedNetwork, planned};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -46,12 +46,19 @@ pub(crate) struct PlanArgs {
     /// How many samples inference takes through the network at a time; by default as many as keep results in cache.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     samples_at_a_time: Option<u32>,
+    /// How much may be made to wait so that memory can be shared: nodes that do not need each other's results only wait for each
+    /// other if they are further apart than so many steps. 0, the default, gives the smallest plan, max the most concurrent.
+    #[arg(long, value_name = "N|max", default_value = "0", value_parser = distance)]
+    reuse_distance: usize,
     /// Passes to run over the graph first, separated by commas, or all, or none.
     #[arg(long, value_name = "LIST", default_value = "all", value_parser = passes)]
     passes: Passes,
     #[command(flatten)]
     optimizer: OptimizerArgs,
-    /// Print the plan beside that without --recompute, --memory-budget, --samples-at-a-time and --passes.
+    /// Print every edge between nodes that do not need each other's results: who waits for whom, and over what.
+    #[arg(long, conflicts_with = "json")]
+    edges: bool,
+    /// Print the plan beside that without --recompute, --memory-budget, --samples-at-a-time, --reuse-distance and --passes.
     #[arg(long)]
     compare: bool,
     /// Write a picture of the arena over time: of training, or with --inference of that.
@@ -59,7 +66,7 @@ pub(crate) struct PlanArgs {
     svg: Option<PathBuf>,
     /// Print one JSON object a mode. Of intermediate results and workspaces: naive_bytes, planned_bytes, lower_bound_bytes,
     /// and workspace_bytes, the largest workspace. Of all else: parameter_bytes, gradient_bytes, auxiliary_bytes, optimizer_bytes,
-    /// data_bytes and output_bytes. Further network, batch_size, mode, extra_flops_ratio and extra_time_ratio of what is
+    /// constant_bytes, data_bytes and output_bytes. Further network, batch_size, mode, extra_flops_ratio and extra_time_ratio of what is
     /// recomputed, peak (node, step, alive_bytes, and alive: name and bytes of the largest) and edges (added, and beyond_data: those
     /// between nodes that do not need each other's results; null for a graph too large).
     #[arg(long, conflicts_with = "compare")]
@@ -83,12 +90,20 @@ struct Told<'a> {
     gradient_bytes: usize,
     auxiliary_bytes: usize,
     optimizer_bytes: usize,
+    constant_bytes: usize,
     data_bytes: usize,
     output_bytes: usize,
     extra_flops_ratio: f64,
     extra_time_ratio: f64,
     peak: Option<Peak>,
     edges: Option<Edges>,
+}
+
+/// The happens-before edges that sharing memory adds.
+#[derive(Clone, Copy, Serialize)]
+struct Edges {
+    added: usize,
+    beyond_data: usize,
 }
 
 /// The step in which most is alive, and who is.
@@ -133,11 +148,14 @@ pub(crate) fn run(args: &PlanArgs, plugins: &Plugins) -> Result<(), Failure> {
 
     let modes: Vec<bool> =
         [true, false].into_iter().filter(|m| !(if *m { args.inference } else { args.training })).collect();
-    let mut told = Vec::new();
+    let (mut told, mut waits) = (Vec::new(), Vec::new());
     for &for_training in &modes {
-        let planned = subject.planned(&args.options(for_training))?;
+        let planned = subject.planned(&args.options(for_training, num_states))?;
         let timeline = Timeline::new(&planned.input(), &planned.plan)?;
         told.push(subject.told(&planned, &timeline, for_training));
+        if args.edges {
+            waits.push((mode(for_training), edge_lines(&planned)));
+        }
         if let Some(path) = args.svg.as_deref().filter(|_| for_training == modes[0]) {
             subject.draw(path, &planned, &timeline, for_training)?;
         }
@@ -153,10 +171,12 @@ pub(crate) fn run(args: &PlanArgs, plugins: &Plugins) -> Result<(), Failure> {
     if !args.compare {
         let columns: Vec<(&str, &Told<'_>)> = told.iter().map(|told| (told.mode, told)).collect();
         table::print(&columns, false)?;
-        return told.iter().try_for_each(table::print_peak);
+        told.iter().try_for_each(table::print_peak)?;
+        return waits.iter().try_for_each(|(mode, lines)| table::print_edges(mode, lines));
     }
     for (told, for_training) in told.iter().zip(modes) {
-        let plain = subject.planned(&BindOptions { for_training, ..BindOptions::default() })?;
+        let optimizer_states = subject.num_states;
+        let plain = subject.planned(&BindOptions { for_training, optimizer_states, ..BindOptions::default() })?;
         let timeline = Timeline::new(&plain.input(), &plain.plan)?;
         let plain = subject.told(&plain, &timeline, for_training);
         say("")?;
@@ -164,17 +184,19 @@ pub(crate) fn run(args: &PlanArgs, plugins: &Plugins) -> Result<(), Failure> {
         table::print(&[("by default", &plain), ("with these options", told)], true)?;
         table::print_peak(told)?;
     }
-    Ok(())
+    waits.iter().try_for_each(|(mode, lines)| table::print_edges(mode, lines))
 }
 
 impl PlanArgs {
-    fn options(&self, for_training: bool) -> BindOptions {
+    fn options(&self, for_training: bool, optimizer_states: usize) -> BindOptions {
         BindOptions {
             for_training,
+            optimizer_states,
             passes: self.passes.clone(),
             recompute: self.budget.recompute(),
             memory_budget: self.budget.memory_budget,
             samples_at_a_time: self.samples_at_a_time.map(|n| n as usize),
+            reuse_distance: self.reuse_distance,
             ..BindOptions::default()
         }
     }
@@ -188,7 +210,7 @@ impl Subject<'_> {
 
     fn told(&self, net: &PlannedNetwork, timeline: &Timeline, for_training: bool) -> Told<'_> {
         let PlanReport { naive_bytes, planned_bytes, lower_bound_bytes, data_bytes, output_bytes, .. } = net.report;
-        let PlanReport { parameter_bytes, gradient_bytes, auxiliary_bytes, .. } = net.report;
+        let PlanReport { parameter_bytes, gradient_bytes, auxiliary_bytes, constant_bytes, optimizer_bytes, .. } = net.report;
         let PlanReport { extra_flops_ratio, extra_time_ratio, .. } = net.report;
         Told {
             network: &self.network,
@@ -201,14 +223,17 @@ impl Subject<'_> {
             parameter_bytes,
             gradient_bytes,
             auxiliary_bytes,
-            // Without training no parameter has a gradient.
-            optimizer_bytes: net.trained_bytes().saturating_mul(self.num_states),
+            optimizer_bytes,
+            constant_bytes,
             data_bytes,
             output_bytes,
             extra_flops_ratio,
             extra_time_ratio,
             peak: peak(net, timeline),
-            edges: edges(&net.input(), &net.plan),
+            edges: edges(&net.input(), &net.plan).map(|edges| Edges {
+                added: edges.len(),
+                beyond_data: edges.iter().filter(|edge| edge.is_beyond_data).count(),
+            }),
         }
     }
 
@@ -220,6 +245,24 @@ impl Subject<'_> {
         let failed = |e| Error::io(format!("cannot write {}", path.display()), e);
         Ok(std::fs::write(path, text).map_err(failed)?)
     }
+}
+
+/// The value of `--reuse-distance`.
+fn distance(text: &str) -> Result<usize, String> {
+    match text {
+        "max" => Ok(usize::MAX),
+        _ => text.parse().map_err(|_| format!("\"{text}\", wanted a number of steps, or max")),
+    }
+}
+
+/// The edges between nodes that do not need each other's results. `None`: there are too many.
+fn edge_lines(net: &PlannedNetwork) -> Option<Vec<String>> {
+    let name = |node: usize| &net.graph.nodes[node].name;
+    let line = |Edge { first, then, over, .. }: Edge| {
+        format!("{} waits for {}: {}", name(then), name(first), occupant_name(&net.graph, over))
+    };
+    let found = edges(&net.input(), &net.plan)?;
+    Some(found.into_iter().filter(|edge| edge.is_beyond_data).map(line).collect())
 }
 
 fn mode(for_training: bool) -> &'static str {

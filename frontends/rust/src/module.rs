@@ -41,6 +41,8 @@ pub struct Module {
     pub(crate) seed: u64,
     recompute: Recompute,
     memory_budget: Option<usize>,
+    /// How many states the optimizer keeps of each parameter.
+    num_states: usize,
     train: Option<Session>,
     infer: Option<Session>,
     updater: Option<Updater>,
@@ -75,6 +77,7 @@ impl Module {
             seed: 0,
             recompute: Recompute::None,
             memory_budget: None,
+            num_states: 0,
             train: None,
             infer: None,
             updater: None,
@@ -100,8 +103,8 @@ impl Module {
         self
     }
 
-    /// Sets the most bytes that training may take, as [`BindOptions::memory_budget`] counts them: what the optimizer keeps
-    /// comes on top, and so do the executors of predictions. As much is recomputed as that takes.
+    /// Sets the most bytes that training may take, as [`BindOptions::memory_budget`] counts them, the optimizer's states included.
+    /// The executors of predictions come on top. As much is recomputed as that takes.
     #[must_use]
     pub fn memory_budget(mut self, bytes: Option<usize>) -> Module {
         self.memory_budget = bytes;
@@ -236,6 +239,7 @@ impl Module {
     /// Parameters without values; as [`bind`](Self::bind); states that do not fit.
     pub fn init_optimizer(&mut self, inputs: &[(&str, Shape)], optimizer: Arc<dyn Optimizer>) -> Result<()> {
         let batch_size = inputs.first().and_then(|(_, s)| s.dims().first().copied()).unwrap_or(1);
+        self.num_states = optimizer.states().len();
         let grads = self.session(inputs, true)?.executor.grads().to_vec();
         let with_grad = |param: &Param| grads.iter().find(|g| g.0 == param.name).map(|g| (param.clone(), g.1.clone()));
         let pairs = self.params.iter().filter_map(with_grad).collect();
@@ -299,6 +303,7 @@ impl Module {
         let mut options = BindOptions { for_training, shared, grad_req, seed: self.seed, ..BindOptions::default() };
         if for_training {
             (options.recompute, options.memory_budget) = (self.recompute, self.memory_budget);
+            options.optimizer_states = self.num_states;
         }
         let executor = Executor::bind_graph(&self.runtime, &self.graph, &inputs, &options)?;
         let tensor = |name: &String| executor.args().iter().find(|(n, _)| n == name).map(|(_, t)| t.clone());

@@ -24,7 +24,7 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     let given_names = given.iter().map(|(name, _)| name.as_str());
     let fed = given_names.chain(graph.labels().into_iter().map(|i| graph.nodes[i].name.as_str())).collect();
     let Fitted { planned, report } = fit(&rt.registry, graph, given, options)?;
-    let Planned { net, mut train, score, workspace_bytes, plan } = planned;
+    let Planned { net, mut train, score, workspace_bytes, plan, .. } = planned;
     let arena = match &options.sharing {
         Some(sharing) if sharing.arena.storage.len_bytes() >= plan.planned_bytes => sharing.arena.clone(),
         _ => Arena::new(&rt.engine, Storage::zeroed(plan.planned_bytes)?),
@@ -144,14 +144,23 @@ impl Tensors {
                     entries[entry] = Some(Tensor::zeros(engine, desc.shape.clone(), desc.dtype)?);
                 }
                 Place::Arena(start) => entries[entry] = Some(in_arena(*start, desc.clone())?),
-                Place::Own | Place::Nowhere | Place::View(_) => {}
+                Place::Own | Place::Nowhere | Place::View(_) | Place::Host(_) => {}
+            }
+        }
+        let of = |entries: &EntryMap<Option<Tensor>>, entry: Entry, of: Entry| {
+            let missing = || Error::Contract(format!("lies in the memory of {of:?}, which has none"));
+            entries[of].clone().ok_or_else(|| missing().at(net.graph.nodes[entry.node].place()))
+        };
+        for (entry, place) in plan.places.iter() {
+            if let Place::Host(host) = place {
+                let host = of(&entries, entry, *host)?;
+                entries[entry] = Some(host.beneath(engine.var(), net.descs[entry].clone())?);
             }
         }
         for (entry, place) in plan.places.iter() {
-            if let Place::View(View { of, offset }) = place {
-                let missing = || Error::Contract(format!("is a view of {of:?}, which has no memory"));
-                let of = entries[*of].as_ref().ok_or_else(|| missing().at(net.graph.nodes[entry.node].place()))?;
-                entries[entry] = Some(of.part(*offset, net.descs[entry].clone())?);
+            if let Place::View(View { of: root, offset }) = place {
+                let root = of(&entries, entry, *root)?;
+                entries[entry] = Some(root.part(*offset, net.descs[entry].clone())?);
             }
         }
         let workspace = |(node, start): (usize, &Option<usize>)| {
@@ -184,10 +193,10 @@ impl Tensors {
         views
     }
 
-    /// The vars of all that lies in the arena.
+    /// The vars of all that lies in the arena, or in the memory of an output before it is computed.
     fn arena_vars(&self, plan: &Plan) -> Vec<Var> {
-        let in_arena = plan.places.iter().filter(|(_, place)| matches!(place, Place::Arena(_)));
-        let entries = in_arena.filter_map(|(entry, _)| self.entries[entry].as_ref());
+        let inside = plan.places.iter().filter(|(_, place)| matches!(place, Place::Arena(_) | Place::Host(_)));
+        let entries = inside.filter_map(|(entry, _)| self.entries[entry].as_ref());
         entries.chain(self.workspaces.iter().flatten()).map(|tensor| tensor.var().clone()).collect()
     }
 

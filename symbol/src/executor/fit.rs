@@ -77,7 +77,7 @@ impl Fit<'_> {
     fn planned(&self, net: Network, extra: Extra) -> Result<Fitted> {
         let planned = Planned::new(self.registry, net, self.options)?;
         let Extra { time_ratio, flops_ratio } = extra;
-        let report = planned.report(self.given);
+        let report = planned.report(self.given, self.options.optimizer_states);
         let report = PlanReport { extra_time_ratio: time_ratio, extra_flops_ratio: flops_ratio, ..report };
         Ok(Fitted { planned, report })
     }
@@ -109,10 +109,14 @@ impl Fit<'_> {
         let budget = self.options.memory_budget.unwrap_or(usize::MAX);
         let (own, total) = (smallest.own_bytes(), smallest.total_bytes());
         let PlanReport { parameter_bytes, gradient_bytes, auxiliary_bytes, data_bytes, output_bytes, .. } = *smallest;
+        let optimizer = match smallest.optimizer_bytes {
+            0 => String::new(),
+            bytes => format!("{bytes} of the optimizer's states, "),
+        };
         let fixed = if budget < own { format!("; what is not recomputed alone takes {own}") } else { String::new() };
         Error::Param(format!(
             "memory_budget is {budget} bytes, wanted at least {total}: {parameter_bytes} of parameters, {gradient_bytes} of \
-             gradients, {auxiliary_bytes} of auxiliary states, {data_bytes} of data, {output_bytes} of outputs, and {arena} \
+             gradients, {optimizer}{auxiliary_bytes} of auxiliary states, {data_bytes} of data, {output_bytes} of outputs, and {arena} \
              into which intermediate results and workspaces can be brought by recomputation{fixed}"
         ))
     }

@@ -121,6 +121,22 @@ impl Network {
         self.views = views(&self.graph, &self.descs, &self.groups);
     }
 
+    /// The outputs whose tensors are this network's own until they are computed: not those of variables, nor gradients that are
+    /// added to, nor those that go into tensors that users or other executors bring.
+    pub(super) fn hosts(&self, options: &BindOptions) -> HashSet<Entry> {
+        let is_brought = |grad: &Grad| {
+            let name = &self.graph.nodes[grad.argument].name;
+            options.grads.contains_key(name) || options.sharing.as_ref().is_some_and(|s| s.grads.contains_key(name))
+        };
+        let others = self.grads.iter().filter(|grad| grad.so_far.is_some() || is_brought(grad)).filter_map(|g| g.entry);
+        let mut hosts: HashSet<Entry> = self.graph.outputs.iter().copied().collect();
+        hosts.retain(|entry| self.graph.nodes[entry.node].op.is_some());
+        for entry in others {
+            hosts.remove(&entry);
+        }
+        hosts
+    }
+
     fn running(&self, nodes: std::ops::Range<usize>) -> Vec<usize> {
         nodes.filter(|i| runs(&self.graph, &self.wanted, *i)).collect()
     }

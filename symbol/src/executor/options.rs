@@ -74,12 +74,20 @@ pub struct BindOptions {
     pub passes: Passes,
     /// What is computed a second time in backward passes, to keep less until then.
     pub recompute: Recompute,
-    /// The most bytes that the executor may take: data, parameters, auxiliary states, gradients, outputs and the arena, as
-    /// [`PlanReport::total_bytes`](super::PlanReport::total_bytes) counts them. Where it would take more, as much is
+    /// How many tensors of its size an optimizer keeps for each argument that has a gradient: 1 for momentum, 2 for Adam. They
+    /// count towards the memory budget, whose is the only use of this number.
+    pub optimizer_states: usize,
+    /// The most bytes that the executor may take: data, parameters, auxiliary states, gradients, the optimizer's states, outputs
+    /// and the arena, as [`PlanReport::total_bytes`](super::PlanReport::total_bytes) counts them. Where it would take more, as much is
     /// recomputed as it takes to fit, expensive operators too.
     pub memory_budget: Option<usize>,
     /// The same for the arena alone: intermediate results and workspaces.
     pub arena_budget: Option<usize>,
+    /// How much may be made to wait so that memory can be shared: nodes that do not need each other's results are only made to
+    /// wait for each other if they are further apart than so many places in the execution order. The default, 0, gives the
+    /// smallest plan; `usize::MAX` the most concurrent, where sharing memory keeps no two nodes of a pass from running at the same
+    /// time. See [`PlanInput::reuse_distance`](crate::plan::PlanInput::reuse_distance).
+    pub reuse_distance: usize,
     /// How many samples an inference pass takes through the network at a time, where its operators work on samples one by one;
     /// the default is as many as keep results in cache. Intermediate results take the memory of so many samples.
     pub samples_at_a_time: Option<usize>,

@@ -5,7 +5,7 @@ use super::options::BindOptions;
 use super::report::PlanReport;
 use crate::plan::{Plan, PlanInput};
 use crate::{Graph, check_plan};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use varflow_ops::{DeviceKind, Entry, Error, Kernel, KernelCall, Registry, Result, Shape, TensorDesc};
 
 /// Up to how many nodes debug builds check the plan of each executor.
@@ -23,6 +23,8 @@ pub(super) struct Planned {
     pub(super) score: NodeKernels,
     /// Of each node.
     pub(super) workspace_bytes: Vec<usize>,
+    /// The outputs that nobody but this network writes.
+    pub(super) hosts: HashSet<Entry>,
     pub(super) plan: Plan,
 }
 
@@ -45,22 +47,33 @@ impl Planned {
         check_workspaces(&net.graph, &workspace_bytes)?;
         let (graph, descs, phases) = (&net.graph, &net.descs, &net.phases);
         let (views, groups) = (&net.views, &net.groups);
-        let input = PlanInput { graph, descs, views, workspace_bytes: &workspace_bytes, groups, phases };
+        let (workspaces, hosts, reuse_distance) = (&workspace_bytes, net.hosts(options), options.reuse_distance);
+        let input = PlanInput {
+            graph,
+            descs,
+            views,
+            workspace_bytes: workspaces,
+            groups,
+            phases,
+            hosts: &hosts,
+            reuse_distance,
+        };
         let plan = Plan::new(&input)?;
         if cfg!(debug_assertions) && graph.nodes.len() <= MAX_CHECKED {
             check_plan(&input, &plan)?;
         }
-        Ok(Planned { net, train, score, workspace_bytes, plan })
+        Ok(Planned { net, train, score, workspace_bytes, hosts, plan })
     }
 
     /// What it takes of memory. `given` are the shapes of data and labels.
-    pub(super) fn report(&self, given: &[(String, Shape)]) -> PlanReport {
+    pub(super) fn report(&self, given: &[(String, Shape)], optimizer_states: usize) -> PlanReport {
         let Planned { net, plan, .. } = self;
         let bytes = |node: usize| net.descs[Entry { node, output: 0 }].len_bytes();
         let is_given = |node: &usize| given.iter().any(|(n, _)| *n == net.graph.nodes[*node].name);
         let (data, parameters): (Vec<usize>, Vec<usize>) = net.arguments.iter().partition(|a| is_given(a));
         let computed: BTreeSet<Entry> =
             net.outputs.iter().copied().filter(|e| net.graph.nodes[e.node].op.is_some()).collect();
+        let trained = net.grads.iter().map(|g| g.argument);
         let gradients = net.grads.iter().map(|g| g.argument).chain(net.head_grads.iter().copied().flatten());
         PlanReport {
             naive_bytes: plan.naive_bytes,
@@ -70,6 +83,8 @@ impl Planned {
             parameter_bytes: parameters.into_iter().map(bytes).sum(),
             auxiliary_bytes: net.auxiliaries.iter().copied().map(bytes).sum(),
             gradient_bytes: gradients.map(bytes).sum(),
+            constant_bytes: net.graph.constants.values().map(|value| value.bytes.len()).sum(),
+            optimizer_bytes: trained.map(bytes).fold(0, usize::saturating_add).saturating_mul(optimizer_states),
             output_bytes: computed.iter().map(|e| net.descs[*e].len_bytes()).sum(),
             ..PlanReport::default()
         }

@@ -5,6 +5,7 @@ use super::options::BindOptions;
 use super::report::PlanReport;
 use crate::Graph;
 use crate::plan::{EntryMap, Plan, PlanInput, View};
+use std::collections::HashSet;
 use varflow_ops::{Entry, Registry, Result, Shape, TensorDesc};
 
 /// A network as an executor would run it, and where everything would lie.
@@ -21,8 +22,10 @@ pub struct PlannedNetwork {
     pub groups: Vec<usize>,
     /// The nodes that run: forward, and for training backward.
     pub phases: Vec<Vec<usize>>,
-    /// The nodes of the arguments that have gradients.
-    pub trained: Vec<usize>,
+    /// The outputs whose memory may hold other results first.
+    pub hosts: HashSet<Entry>,
+    /// How much may be made to wait so that memory can be shared.
+    pub reuse_distance: usize,
     /// Where everything lies.
     pub plan: Plan,
     /// What it takes of memory.
@@ -33,14 +36,8 @@ impl PlannedNetwork {
     /// What the plan was made for.
     #[must_use]
     pub fn input(&self) -> PlanInput<'_> {
-        let PlannedNetwork { graph, descs, views, workspace_bytes, groups, phases, .. } = self;
-        PlanInput { graph, descs, views, workspace_bytes, groups, phases }
-    }
-
-    /// The bytes of the arguments that have gradients: what an optimizer takes for each state that it keeps.
-    #[must_use]
-    pub fn trained_bytes(&self) -> usize {
-        self.trained.iter().map(|node| self.descs[Entry { node: *node, output: 0 }].len_bytes()).sum()
+        let PlannedNetwork { graph, descs, views, workspace_bytes, groups, phases, hosts, .. } = self;
+        PlanInput { graph, descs, views, workspace_bytes, groups, phases, hosts, reuse_distance: self.reuse_distance }
     }
 }
 
@@ -58,13 +55,14 @@ pub fn planned(
     let Fitted { planned, report } = fit(registry, graph, given, options)?;
     let net = planned.net;
     Ok(PlannedNetwork {
-        trained: net.grads.iter().map(|grad| grad.argument).collect(),
         graph: net.graph,
         descs: net.descs,
         views: net.views,
         workspace_bytes: planned.workspace_bytes,
         groups: net.groups,
         phases: net.phases,
+        hosts: planned.hosts,
+        reuse_distance: options.reuse_distance,
         plan: planned.plan,
         report,
     })

@@ -20,6 +20,11 @@ pub struct PlanReport {
     pub auxiliary_bytes: usize,
     /// Gradients of arguments, and those of outputs that take one.
     pub gradient_bytes: usize,
+    /// What passes computed beforehand.
+    pub constant_bytes: usize,
+    /// What an optimizer keeps for the parameters, as [`BindOptions::optimizer_states`](super::BindOptions::optimizer_states)
+    /// says. The executor takes no memory for it.
+    pub optimizer_bytes: usize,
     /// Outputs that are computed; an output that is an argument takes nothing.
     pub output_bytes: usize,
     /// How much longer a step takes for what it recomputes, as a share of its time without: a prediction from operations and
@@ -30,15 +35,24 @@ pub struct PlanReport {
 }
 
 impl PlanReport {
-    /// All memory that the executor uses.
+    /// All memory that the executor uses, and its optimizer.
     #[must_use]
     pub fn total_bytes(&self) -> usize {
         self.planned_bytes + self.own_bytes()
     }
 
-    /// All but the arena: what users see.
+    /// All but the arena: what does not depend on the plan.
     #[must_use]
     pub fn own_bytes(&self) -> usize {
-        self.data_bytes + self.parameter_bytes + self.auxiliary_bytes + self.gradient_bytes + self.output_bytes
+        let of_users = [
+            self.data_bytes,
+            self.parameter_bytes,
+            self.auxiliary_bytes,
+            self.gradient_bytes,
+            self.constant_bytes,
+            self.optimizer_bytes,
+            self.output_bytes,
+        ];
+        of_users.into_iter().fold(0, usize::saturating_add)
     }
 }

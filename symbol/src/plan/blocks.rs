@@ -1,9 +1,10 @@
 //! Pieces of memory: each holds one entry, or a chain of entries of which each takes the place of the one before, or a
 //! workspace.
 
+use super::concurrency::Concurrency;
 use super::liveness::Liveness;
 use super::pack::Span;
-use super::{EntryMap, InPlace, PlanInput};
+use super::{EntryMap, InPlace, Occupant, PlanInput};
 use std::collections::{BTreeMap, HashSet};
 use varflow_ops::Entry;
 
@@ -17,44 +18,68 @@ pub(super) struct Blocks {
     pub(super) of_entry: EntryMap<Option<usize>>,
     /// The block of each node's workspace.
     pub(super) of_workspace: Vec<Option<usize>>,
+    /// The output of the graph that takes the place of the last entry of each block, if one does. Such a block lies in that
+    /// output's memory, and takes no bytes of the arena.
+    pub(super) hosts: Vec<Option<Entry>>,
     /// The outputs that take the place of an input.
     pub(super) inplace: Vec<InPlace>,
 }
 
 impl Blocks {
-    pub(super) fn new(input: &PlanInput<'_>, wanted: &EntryMap<bool>, live: &Liveness) -> Blocks {
+    pub(super) fn new(
+        input: &PlanInput<'_>,
+        wanted: &EntryMap<bool>,
+        live: &Liveness,
+        concurrency: Option<&Concurrency>,
+    ) -> Blocks {
         let graph = input.graph;
         let own: HashSet<Entry> = graph.outputs.iter().copied().collect();
+        let mut phase_ends = input.phases.iter().scan(0, |end, phase| {
+            *end += phase.len();
+            Some(*end)
+        });
+        let mut phase = 0..phase_ends.next().unwrap_or(0);
         let mut blocks = Blocks {
             spans: Vec::new(),
             groups: Vec::new(),
             of_entry: EntryMap::from_fn(graph, |_| None),
             of_workspace: vec![None; graph.nodes.len()],
+            hosts: Vec::new(),
             inplace: Vec::new(),
         };
         for (position, &i) in live.order.iter().enumerate() {
+            while position >= phase.end {
+                phase = phase.end..phase_ends.next().unwrap_or(usize::MAX);
+            }
             let places: Vec<Entry> = (0..wanted.node(i).len())
                 .map(|output| Entry { node: i, output })
-                .filter(|e| wanted[*e] && !own.contains(e) && input.views[*e].is_none())
+                .filter(|e| wanted[*e] && input.views[*e].is_none())
+                .filter(|e| !own.contains(e) || input.hosts.contains(e))
                 .collect();
-            blocks.take_over_inputs(input, live, i, position, &places);
-            for entry in places {
+            let at = Step { node: i, position, phase_start: phase.start };
+            blocks.take_over_inputs(input, live, concurrency, &at, &places);
+            for entry in places.into_iter().filter(|e| !own.contains(e)) {
                 if blocks.of_entry[entry].is_none() {
                     let death = live.last[entry].unwrap_or(position);
                     blocks.of_entry[entry] = Some(blocks.spans.len());
-                    blocks.spans.push(Span { birth: position, death, bytes: input.descs[entry].len_bytes() });
-                    blocks.groups.push(input.groups[i]);
+                    blocks
+                        .push(Span { birth: position, death, bytes: input.descs[entry].len_bytes() }, input.groups[i]);
                 }
             }
             let bytes = input.workspace_bytes[i];
             let is_view = input.views.node(i).iter().any(Option::is_some);
             if bytes > 0 && !is_view {
                 blocks.of_workspace[i] = Some(blocks.spans.len());
-                blocks.spans.push(Span { birth: position, death: position, bytes });
-                blocks.groups.push(input.groups[i]);
+                blocks.push(Span { birth: position, death: position, bytes }, input.groups[i]);
             }
         }
         blocks
+    }
+
+    fn push(&mut self, span: Span, group: usize) {
+        self.spans.push(span);
+        self.groups.push(group);
+        self.hosts.push(None);
     }
 
     /// The most bytes alive at a time, summed over groups.
@@ -74,10 +99,11 @@ impl Blocks {
         &mut self,
         input: &PlanInput<'_>,
         live: &Liveness,
-        i: usize,
-        position: usize,
+        concurrency: Option<&Concurrency>,
+        at: &Step,
         outputs: &[Entry],
     ) {
+        let &Step { node: i, position, phase_start } = at;
         let node = &input.graph.nodes[i];
         let Some(op) = node.op.as_ref().filter(|_| !outputs.is_empty()) else { return };
         let pairs = op.inplace(&node.params);
@@ -99,7 +125,8 @@ impl Blocks {
                 && self.groups[block] == input.groups[i]
                 && !mutates.contains(&from)
                 && node.inputs.iter().filter(|e| root(**e) == source).count() == 1
-                && self.spans[block].death == position;
+                && self.spans[block].death == position
+                && concurrency.is_none_or(|c| c.may_replace(position, Occupant::Entry(source)));
             let fits = outputs.contains(&to) && self.of_entry[to].is_none() && {
                 let (a, b) = (&input.descs[source], &input.descs[to]);
                 a.dtype == b.dtype && a.len_bytes() == b.len_bytes() && a.len_bytes() > 0
@@ -107,13 +134,36 @@ impl Blocks {
             // A block that was handed on at this position lives longer by now, unless the output dies at once: look at
             // the hand-overs of this node too.
             let taken = self.inplace.iter().rev().take_while(|p| p.node == i).any(|p| p.input == from);
-            if free && fits && !taken {
+            if !(free && fits && !taken) {
+                continue;
+            }
+            if input.hosts.contains(&to) {
+                // Users may look at the output's memory between phases.
+                if self.hosts[block].is_some() || self.spans[block].birth < phase_start || self.is_host(to) {
+                    continue;
+                }
+                self.hosts[block] = Some(to);
+                self.spans[block].bytes = 0;
+            } else {
                 self.of_entry[to] = Some(block);
                 self.spans[block].death = live.last[to].unwrap_or(position);
-                self.inplace.push(InPlace { node: i, input: from, output });
             }
+            self.inplace.push(InPlace { node: i, input: from, output });
         }
     }
+
+    /// Whether some block lies in the memory of an output.
+    fn is_host(&self, output: Entry) -> bool {
+        self.inplace.iter().rev().take_while(|p| p.node == output.node).any(|p| p.output == output.output)
+    }
+}
+
+/// A step of the execution order.
+struct Step {
+    node: usize,
+    position: usize,
+    /// Where its phase starts.
+    phase_start: usize,
 }
 
 /// The blocks of each group.

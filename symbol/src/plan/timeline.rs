@@ -1,6 +1,7 @@
 //! The arena over time: its blocks, from when to when they are needed, and how much is alive at each step.
 
 use super::blocks::Blocks;
+use super::concurrency::Concurrency;
 use super::liveness::{Liveness, wanted};
 use super::{Occupant, Place, Plan, PlanInput};
 use crate::Graph;
@@ -49,7 +50,8 @@ impl Timeline {
     /// [`Error::Contract`](varflow_ops::Error::Contract) when the phases are no execution order of the graph.
     pub fn new(input: &PlanInput<'_>, plan: &Plan) -> Result<Timeline> {
         let live = Liveness::new(input)?;
-        let found = Blocks::new(input, &wanted(input.graph), &live);
+        let concurrency = Concurrency::new(input, &live.order);
+        let found = Blocks::new(input, &wanted(input.graph), &live, concurrency.as_ref());
         let mut position = vec![0; input.graph.nodes.len()];
         live.order.iter().enumerate().for_each(|(step, node)| position[*node] = step);
         let mut blocks: Vec<Block> = (found.spans.iter())
@@ -67,6 +69,8 @@ impl Timeline {
                 blocks[block].members.push((position[node], Occupant::Workspace(node)));
             }
         }
+        // What lies in an output's own memory has no place here.
+        blocks.retain(|block| !block.members.is_empty());
         blocks.iter_mut().for_each(|block| block.members.sort_unstable());
         let mut alive_bytes = vec![0; live.order.len()];
         let mut dead = vec![0; live.order.len() + 1];

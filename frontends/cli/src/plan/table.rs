@@ -6,7 +6,7 @@ use varflow::symbol::plan::human_bytes;
 
 type Row = (&'static str, fn(&Told<'_>) -> usize);
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     ("intermediates, naive", |told| told.naive_bytes),
     ("intermediates, planned", |told| told.planned_bytes),
     ("intermediates, lower bound", |told| told.lower_bound_bytes),
@@ -15,6 +15,7 @@ const ROWS: [Row; 12] = [
     ("gradients", |told| told.gradient_bytes),
     ("auxiliary states", |told| told.auxiliary_bytes),
     ("optimizer states", |told| told.optimizer_bytes),
+    ("constants", |told| told.constant_bytes),
     ("data and labels", |told| told.data_bytes),
     ("outputs", |told| told.output_bytes),
     ("total, planned", |told| told.total_bytes()),
@@ -28,6 +29,7 @@ impl Told<'_> {
             self.gradient_bytes,
             self.auxiliary_bytes,
             self.optimizer_bytes,
+            self.constant_bytes,
             self.data_bytes,
             self.output_bytes,
         ];
@@ -83,5 +85,18 @@ pub(super) fn print_peak(told: &Told<'_>) -> Result<(), Failure> {
     match peak.alive_count - peak.alive.len() {
         0 => Ok(()),
         more => say(&format!("{:>30}  and {more} more", "")),
+    }
+}
+
+/// Prints who waits for whom only so that memory can be shared.
+pub(super) fn print_edges(mode: &str, lines: &Option<Vec<String>>) -> Result<(), Failure> {
+    say("")?;
+    match lines {
+        None => say(&format!("{mode}: too many edges to be told")),
+        Some(lines) if lines.is_empty() => say(&format!("{mode}: nothing waits for what it does not need")),
+        Some(lines) => {
+            say(&format!("{mode}: {} times a node waits for one that it needs nothing of:", lines.len()))?;
+            lines.iter().try_for_each(|line| say(&format!("  {line}")))
+        }
     }
 }
