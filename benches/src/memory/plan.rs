@@ -63,6 +63,13 @@ pub struct Row {
     pub budget: Option<Budgeted>,
 }
 
+impl Row {
+    /// Whether cheap recomputation saves anything.
+    pub fn is_smaller_when_cheap(&self) -> bool {
+        self.cheap.as_ref().is_some_and(|cheap| cheap.report.planned_bytes < self.plain.report.planned_bytes)
+    }
+}
+
 /// The rows of a network, beside what MXNet plans for it.
 ///
 /// # Errors

@@ -33,7 +33,7 @@ pub struct Resident {
 /// # Errors
 /// What the process says.
 pub fn measured(case: &Case, mode: Mode, threads: u16, peer_bytes: Option<f64>) -> Result<Resident> {
-    let samples = subject::run(subject::Measure::Resident, case, mode, threads)?;
+    let samples = subject::run(subject::Measure::Resident, case, mode, threads, None)?;
     Ok(Resident {
         network: case.network.clone(),
         batch_size: case.batch_size,

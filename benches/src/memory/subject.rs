@@ -21,6 +21,8 @@ pub struct SubjectArgs {
     batch_size: usize,
     mode: Mode,
     threads: usize,
+    /// The most bytes for intermediate results, where time is measured with a budget.
+    budget_bytes: Option<usize>,
 }
 
 /// Which measurement.
@@ -41,16 +43,23 @@ pub fn subject(args: &SubjectArgs) -> Result<()> {
     let case = Case::new(&rt.registry, &args.network, args.batch_size)?;
     match args.measure {
         Measure::Resident => resident::measure(&rt, &case, args.mode),
-        Measure::Time => time::measure(&rt, &case),
+        Measure::Time => time::measure(&rt, &case, args.budget_bytes),
     }
 }
 
 /// Starts a measurement and collects what it finds.
-pub(super) fn run(measure: Measure, case: &Case, mode: Mode, threads: u16) -> Result<Vec<Sample>> {
+pub(super) fn run(
+    measure: Measure,
+    case: &Case,
+    mode: Mode,
+    threads: u16,
+    budget_bytes: Option<usize>,
+) -> Result<Vec<Sample>> {
     let value =
         |value: Option<clap::builder::PossibleValue>| value.map_or_else(String::new, |v| v.get_name().to_string());
     let args = [value(measure.to_possible_value()), case.network.clone(), case.batch_size.to_string()];
     let args = args.into_iter().chain([value(mode.to_possible_value()), threads.to_string()]);
+    let args = args.chain(budget_bytes.map(|n| n.to_string()));
     let contender = Contender {
         system: "varflow",
         variant: "Executor".to_string(),

@@ -1,4 +1,4 @@
-//! What cheap recomputation costs in time: two executors in one process that take turns.
+//! What recomputation costs in time: executors in one process that take turns.
 
 use super::case::{Case, Mode};
 use super::subject;
@@ -14,16 +14,20 @@ const TURNS: usize = 9;
 /// A turn lasts about so many seconds, and a step at least.
 const TURN_S: f64 = 1.0;
 
-/// The time of a training step, with and without.
+/// The time of a training step, with and without recomputation.
 pub struct ExtraTime {
     /// The network.
     pub network: String,
     /// Samples a batch.
     pub batch_size: usize,
-    /// Of a step without, and with cheap recomputation.
+    /// The most bytes for intermediate results; `None`: cheap recomputation, no budget.
+    pub budget_bytes: Option<usize>,
+    /// The arena, without and with.
+    pub arena_bytes: [f64; 2],
+    /// Of a step without, and with.
     pub seconds: [f64; 2],
-    /// What it costs more, as a share.
-    pub extra_ratio: f64,
+    /// What it costs more, as a share: the median over the turns, the least and the most.
+    pub extra_ratio: [f64; 3],
     /// What the plan says that it costs.
     pub predicted_ratio: f64,
 }
@@ -32,14 +36,16 @@ pub struct ExtraTime {
 ///
 /// # Errors
 /// What the process says.
-pub fn measured(case: &Case, threads: u16) -> Result<ExtraTime> {
-    let samples = subject::run(subject::Measure::Time, case, Mode::Training, threads)?;
+pub fn measured(case: &Case, budget_bytes: Option<usize>, threads: u16) -> Result<ExtraTime> {
+    let samples = subject::run(subject::Measure::Time, case, Mode::Training, threads, budget_bytes)?;
     let value = |workload: &str| subject::value(&samples, workload);
     Ok(ExtraTime {
         network: case.network.clone(),
         batch_size: case.batch_size,
-        seconds: [value("plain")?, value("cheap")?],
-        extra_ratio: value("extra")?,
+        budget_bytes,
+        arena_bytes: [value("plain arena")?, value("arena")?],
+        seconds: [value("plain")?, value("recomputed")?],
+        extra_ratio: [value("extra")?, value("least extra")?, value("most extra")?],
         predicted_ratio: value("predicted")?,
     })
 }
@@ -47,18 +53,21 @@ pub fn measured(case: &Case, threads: u16) -> Result<ExtraTime> {
 /// The process's side.
 ///
 /// # Errors
-/// A network that cannot be bound, a failed step.
-pub fn measure(rt: &Runtime, case: &Case) -> Result<()> {
+/// A network that cannot be bound, a budget that cannot be kept to, a failed step.
+pub fn measure(rt: &Runtime, case: &Case, arena_budget: Option<usize>) -> Result<()> {
     let options = Mode::Training.options();
     let plain = Executor::bind_graph(rt, &case.graph, &case.inputs, &options)?;
     // Labels stay zero, which is a class everywhere.
     let labels: Vec<&str> = case.graph.labels().into_iter().map(|i| case.graph.nodes[i].name.as_str()).collect();
     let filled = plain.args().iter().filter(|(name, _)| !labels.contains(&name.as_str()));
     filled.chain(plain.auxes()).try_for_each(|(_, tensor)| fill(tensor))?;
-    let options = BindOptions { recompute: Recompute::Cheap, sharing: Some(plain.sharing()), ..options };
-    let cheap = Executor::bind_graph(rt, &case.graph, &case.inputs, &options)?;
-    let predicted = cheap.plan().extra_time_ratio;
-    let mut executors = [plain, cheap];
+    let recompute = if arena_budget.is_some() { Recompute::None } else { Recompute::Cheap };
+    let options = BindOptions { recompute, arena_budget, sharing: Some(plain.sharing()), ..options };
+    let recomputed = Executor::bind_graph(rt, &case.graph, &case.inputs, &options)?;
+    let predicted = recomputed.plan().extra_time_ratio;
+    subject::emit("plain arena", "bytes", plain.plan().planned_bytes as f64);
+    subject::emit("arena", "bytes", recomputed.plan().planned_bytes as f64);
+    let mut executors = [plain, recomputed];
     let mut seconds_a_step = |which: usize, steps: usize| -> Result<f64> {
         let start = Instant::now();
         for _ in 0..steps {
@@ -80,8 +89,10 @@ pub fn measure(rt: &Runtime, case: &Case) -> Result<()> {
         extra.push(seconds[1] / seconds[0] - 1.0);
     }
     subject::emit("plain", "s/step", median(&all[0]));
-    subject::emit("cheap", "s/step", median(&all[1]));
+    subject::emit("recomputed", "s/step", median(&all[1]));
     subject::emit("extra", "ratio", median(&extra));
+    subject::emit("least extra", "ratio", extra.iter().copied().fold(f64::INFINITY, f64::min));
+    subject::emit("most extra", "ratio", extra.iter().copied().fold(f64::NEG_INFINITY, f64::max));
     subject::emit("predicted", "ratio", predicted);
     Ok(())
 }

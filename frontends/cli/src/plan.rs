@@ -210,7 +210,8 @@ impl Subject<'_> {
 
     fn told(&self, net: &PlannedNetwork, timeline: &Timeline, for_training: bool) -> Told<'_> {
         let PlanReport { naive_bytes, planned_bytes, lower_bound_bytes, data_bytes, output_bytes, .. } = net.report;
-        let PlanReport { parameter_bytes, gradient_bytes, auxiliary_bytes, constant_bytes, optimizer_bytes, .. } = net.report;
+        let PlanReport { parameter_bytes, gradient_bytes, auxiliary_bytes, constant_bytes, optimizer_bytes, .. } =
+            net.report;
         let PlanReport { extra_flops_ratio, extra_time_ratio, .. } = net.report;
         Told {
             network: &self.network,

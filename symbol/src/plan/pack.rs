@@ -6,7 +6,7 @@
 //! - *By rank*: blocks in some order of importance, each into the tightest gap that the blocks placed before it leave
 //!   during its life (Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020). The work grows
 //!   with the pairs of blocks that live together, so it is done only as often as [`WORK`] allows.
-//! - *By climbing*: the best order by rank, with blocks that stick out moved forward.
+//! - *By climbing*: the best order by rank, with blocks that stick out, or those in their way, moved forward.
 
 use super::blocks::{by_group, needed_bytes, peak_bytes};
 use std::cmp::Reverse;
@@ -78,8 +78,8 @@ fn pack(spans: &[Span], apart: Vec<(usize, usize)>) -> Packing {
 }
 
 fn smallest(spans: &[Span], apart: Vec<(usize, usize)>) -> Packing {
-    let bound = peak_bytes(spans, Span::room);
-    let bound = bound + bound / CLOSE;
+    let peak = peak_bytes(spans, Span::room);
+    let bound = peak + peak / CLOSE;
     // By time only lives count.
     let mut best = if apart.is_empty() { best_by_time(spans, bound) } else { side_by_side(spans) };
     if best.bytes <= bound {
@@ -93,14 +93,14 @@ fn smallest(spans: &[Span], apart: Vec<(usize, usize)>) -> Packing {
             return best;
         }
         tries -= 1;
-        let packing = by_rank(spans, &order, &together);
+        let packing = by_rank(spans, &order, &together, peak);
         if best_order.as_ref().is_none_or(|(bytes, _)| packing.bytes < *bytes) {
             best_order = Some((packing.bytes, order));
         }
         keep_smaller(&mut best, packing);
     }
     if let Some((_, order)) = best_order {
-        climb(spans, order, &together, bound, tries.min(MOVES), &mut best);
+        climb(spans, order, &together, peak, tries.min(MOVES), &mut best);
     }
     best
 }
@@ -298,8 +298,9 @@ impl Together {
     }
 }
 
-/// Places the blocks in this order, each into the smallest gap that is large enough, else on top.
-fn by_rank(spans: &[Span], order: &[usize], together: &Together) -> Packing {
+/// Places the blocks in this order, each into the smallest gap that is large enough, else on top. What is free below `whole` is a
+/// gap, too.
+fn by_rank(spans: &[Span], order: &[usize], together: &Together, whole: usize) -> Packing {
     let mut is_placed = vec![false; spans.len()];
     let mut packing = Packing { offsets: vec![0; spans.len()], bytes: 0 };
     // Where those begin and end that live with the block at hand, from the lowest to the highest.
@@ -311,7 +312,7 @@ fn by_rank(spans: &[Span], order: &[usize], together: &Together) -> Packing {
         taken.extend(placed.map(|other| (packing.offsets[*other], packing.offsets[*other] + spans[*other].room())));
         taken.sort_unstable();
         let (mut top, mut tightest) = (0, None);
-        for &(start, end) in &taken {
+        for (start, end) in taken.iter().copied().chain([(whole, 0)]) {
             let gap = start.saturating_sub(top);
             if gap >= room && tightest.is_none_or(|(g, _)| gap < g) {
                 tightest = Some((gap, top));
@@ -326,11 +327,13 @@ fn by_rank(spans: &[Span], order: &[usize], together: &Together) -> Packing {
     packing
 }
 
-/// Moves a block that reaches the top before one that it must lie apart from and that was placed earlier; keeps what is not worse.
-fn climb(spans: &[Span], mut order: Vec<usize>, together: &Together, bound: usize, tries: usize, best: &mut Packing) {
+/// Moves a block that reaches the top, or one that it must lie apart from, before one that this in turn must lie apart from and
+/// that was placed earlier; keeps what is not worse.
+fn climb(spans: &[Span], mut order: Vec<usize>, together: &Together, peak: usize, tries: usize, best: &mut Packing) {
+    let bound = peak + peak / CLOSE;
     let dice = Philox::new(0, 0, 0); // the same plan each time
-    let mut now = by_rank(spans, &order, together);
-    let mut is_beside = vec![false; spans.len()];
+    let mut now = by_rank(spans, &order, together, peak);
+    let (mut is_beside, mut at) = (vec![false; spans.len()], vec![0; spans.len()]);
     for round in 0..tries as u64 {
         if best.bytes <= bound {
             return;
@@ -338,17 +341,24 @@ fn climb(spans: &[Span], mut order: Vec<usize>, together: &Together, bound: usiz
         let tops: Vec<usize> = (0..order.len())
             .filter(|at| now.offsets[order[*at]] + spans[order[*at]].room() == now.bytes && spans[order[*at]].bytes > 0)
             .collect();
-        let from = tops[dice.below(2 * round, tops.len() as u64) as usize];
+        let throw = |k: u64, n: usize| dice.below(4 * round + k, n as u64) as usize;
+        let mut from = tops[throw(0, tops.len())];
+        let beside = together.with(order[from]);
+        // More often one that is in its way: moved itself, it can only go where it already does not fit.
+        if !beside.is_empty() && throw(1, 5) < 3 {
+            order.iter().enumerate().for_each(|(k, block)| at[*block] = k);
+            from = at[beside[throw(2, beside.len())]];
+        }
         is_beside.fill(false);
         together.with(order[from]).iter().for_each(|other| is_beside[*other] = true);
         let earlier: Vec<usize> = (0..from).filter(|at| is_beside[order[*at]]).collect();
         if earlier.is_empty() {
-            return;
+            continue;
         }
-        let to = earlier[dice.below(2 * round + 1, earlier.len() as u64) as usize];
+        let to = earlier[throw(3, earlier.len())];
         let mut next = order.clone();
         next[to..=from].rotate_right(1);
-        let packing = by_rank(spans, &next, together);
+        let packing = by_rank(spans, &next, together, peak);
         if packing.bytes <= now.bytes {
             order = next;
             keep_smaller(best, packing.clone());
@@ -381,7 +391,7 @@ mod tests {
     proptest! {
         #[test]
         fn blocks_that_live_together_lie_apart(spans in spans(60)) {
-            let by_rank = by_rank(&spans, &(0..spans.len()).collect::<Vec<_>>(), &Together::new(&spans, Vec::new(), 10_000).unwrap());
+            let by_rank = by_rank(&spans, &(0..spans.len()).collect::<Vec<_>>(), &Together::new(&spans, Vec::new(), 10_000).unwrap(), 0);
             for packing in [pack(&spans, Vec::new()), by_time(&spans), by_rank, side_by_side(&spans)] {
                 prop_assert!(is_sound(&spans, &packing), "{:?}", packing);
             }
