@@ -19,6 +19,9 @@ const WORK: usize = 40_000_000;
 const CLOSE: usize = 2000;
 /// How many moves climbing may try.
 const MOVES: usize = 2000;
+/// A placement that exceeds the bound by one part in so many is left when as many moves as [`IDLE`] have not made it smaller.
+const NEAR: usize = 500;
+const IDLE: u64 = 100;
 
 /// A block: `bytes` that are needed at each position from `birth` to `death`, both included.
 #[derive(Clone, Copy, Debug)]
@@ -334,8 +337,10 @@ fn climb(spans: &[Span], mut order: Vec<usize>, together: &Together, peak: usize
     let dice = Philox::new(0, 0, 0); // the same plan each time
     let mut now = by_rank(spans, &order, together, peak);
     let (mut is_beside, mut at) = (vec![false; spans.len()], vec![0; spans.len()]);
+    let mut last_gain = 0;
     for round in 0..tries as u64 {
-        if best.bytes <= bound {
+        let is_near = best.bytes <= peak + peak / NEAR;
+        if best.bytes <= bound || is_near && round - last_gain > IDLE {
             return;
         }
         let tops: Vec<usize> = (0..order.len())
@@ -359,6 +364,9 @@ fn climb(spans: &[Span], mut order: Vec<usize>, together: &Together, peak: usize
         let mut next = order.clone();
         next[to..=from].rotate_right(1);
         let packing = by_rank(spans, &next, together, peak);
+        if packing.bytes < best.bytes {
+            last_gain = round;
+        }
         if packing.bytes <= now.bytes {
             order = next;
             keep_smaller(best, packing.clone());
