@@ -2,8 +2,8 @@
 
 use super::dims::{axis_of, moved_axis};
 use crate::{
-    Attrs, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Permutation, Recompute, Result, Schema, Shapes,
-    TensorDesc, Value,
+    Attrs, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Permutation, Recompute, Result, Schema,
+    Shapes, TensorDesc, Value,
 };
 use std::sync::LazyLock;
 

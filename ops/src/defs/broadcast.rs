@@ -1,7 +1,9 @@
 //! Arithmetic of two tensors, each of which is repeated along its axes of length 1.
 
 use super::elementwise::NO_PARAMS;
-use crate::{Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Permutation, Result, Schema, Shapes, TensorDesc};
+use crate::{
+    Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Permutation, Result, Schema, Shapes, TensorDesc,
+};
 
 /// A function of two tensors whose shapes broadcast.
 pub(super) struct Broadcast {

@@ -3,7 +3,8 @@
 use super::dims::{axis_of, moved_axis};
 use super::layout::bare;
 use crate::{
-    Attrs, DTypes, Entry, Error, Gradient, Operator, Params, PartialShape, Permutation, Result, Schema, Shapes, TensorDesc,
+    Attrs, DTypes, Entry, Error, Gradient, Operator, Params, PartialShape, Permutation, Result, Schema, Shapes,
+    TensorDesc,
 };
 use std::sync::LazyLock;
 

@@ -1,7 +1,8 @@
 //! `LeakyReLU`: rectifiers that let something of negative numbers through.
 
 use crate::{
-    Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Permutation, Recompute, Result, Schema, Shapes, TensorDesc,
+    Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Permutation, Recompute, Result, Schema, Shapes,
+    TensorDesc,
 };
 use std::sync::LazyLock;
 

@@ -3,7 +3,8 @@
 use super::dims::{axis_of, moved_axis};
 use super::elementwise::Elementwise;
 use crate::{
-    Attrs, DTypes, Entry, Error, Gradient, Kind, Operator, Params, Permutation, Result, Schema, Shapes, TensorDesc, Value,
+    Attrs, DTypes, Entry, Error, Gradient, Kind, Operator, Params, Permutation, Result, Schema, Shapes, TensorDesc,
+    Value,
 };
 use std::sync::LazyLock;
 

@@ -1,0 +1,578 @@
+//! Layouts that backends want: the same results, with as few conversions as there can be.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use varflow_engine::Engine;
+use varflow_ops::{
+    Attrs, DeviceKind, Entry, Gradient, Kernel, KernelCall, KernelCtx, Layout, Operator, Params, Permutation, Provider,
+    Registry, Result, Runtime, Schema, Shape, Shapes, TensorDesc, Value, defs, infer_outputs,
+};
+use varflow_symbol::{BindOptions, Executor, GradReq, Graph, Passes, Symbol, passed, sym};
+
+const DATA: [usize; 4] = [2, 3, 9, 7];
+
+fn within_two_minutes(body: impl FnOnce() + Send + 'static) {
+    let (done, wait) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        body();
+        done.send(()).unwrap();
+    });
+    match wait.recv_timeout(Duration::from_secs(120)) {
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        _ => thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)),
+    }
+}
+
+/// An operator of the CPU that takes some inputs and gives some outputs in orders of its own, told by parameters.
+struct Moved {
+    of: std::sync::Arc<dyn Operator>,
+    name: String,
+    schema: Schema,
+}
+
+const ORDERS: [&str; 3] = ["data_axes", "weight_axes", "output_axes"];
+
+fn order(params: &Params, name: &str) -> Option<Permutation> {
+    let axes: Vec<usize> = params.tuple(name).iter().map(|a| *a as usize).collect();
+    if axes.is_empty() { None } else { Some(Permutation::new(&axes).unwrap()) }
+}
+
+fn apply(desc: &TensorDesc, order: Option<Permutation>) -> TensorDesc {
+    let shape = order.map_or(Some(desc.shape.clone()), |order| order.apply(&desc.shape));
+    TensorDesc { shape: shape.unwrap(), dtype: desc.dtype }
+}
+
+impl Moved {
+    fn new(registry: &Registry, of: &str) -> Moved {
+        let of = registry.operator(of).unwrap().clone();
+        let schema = ORDERS.iter().fold(of.schema().clone(), |schema, name| schema.tuple(name, Some(&[]), "An order."));
+        Moved { name: format!("Moved{}", of.name()), of, schema }
+    }
+
+    fn plain(&self, params: &Params) -> Params {
+        let mut attrs: Attrs = params.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        ORDERS.iter().for_each(|name| {
+            attrs.remove(*name);
+        });
+        self.of.schema().parse(&attrs).unwrap()
+    }
+
+    /// The inputs with their axes as the operator has them.
+    fn unmoved(params: &Params, inputs: &[TensorDesc]) -> Vec<TensorDesc> {
+        let orders = [order(params, "data_axes"), order(params, "weight_axes")];
+        let orders = orders.into_iter().chain(std::iter::repeat(None));
+        inputs.iter().zip(orders).map(|(desc, order)| apply(desc, order.map(|order| order.inverse()))).collect()
+    }
+}
+
+impl Operator for Moved {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn doc(&self) -> &str {
+        "The same in other orders of axes."
+    }
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+    fn inputs(&self, params: &Params) -> Vec<String> {
+        self.of.inputs(&self.plain(params))
+    }
+    fn infer_shape(&self, params: &Params, s: &mut Shapes) -> Result<()> {
+        let known: Option<Vec<Shape>> = (0..s.num_inputs()).map(|i| s.known(i)).collect();
+        let Some(known) = known else { return Ok(()) };
+        let descs: Vec<_> = known.into_iter().map(|shape| TensorDesc::new(shape, varflow_ops::DType::F32)).collect();
+        let outputs = infer_outputs(&*self.of, &self.plain(params), "moved", &Moved::unmoved(params, &descs))?;
+        s.set_output(0, apply(&outputs[0], order(params, "output_axes")).shape, "from data")
+    }
+    /// By way of the plain operator.
+    fn gradient(&self, g: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {
+        let transposed = |g: &mut Gradient<'_>, name: &str, entry: Entry, order: Option<Permutation>| {
+            let Some(order) = order else { return Ok(entry) };
+            let axes = Value::Tuple(order.axes().iter().map(|a| *a as i64).collect());
+            let attrs = Attrs::from([("axes".to_string(), axes.to_string())]);
+            let name = format!("{}_{name}", g.node);
+            g.graph.add("transpose", &name, attrs, &[entry])
+        };
+        let orders = [order(g.params, "data_axes"), order(g.params, "weight_axes")];
+        let mut inputs = g.inputs.to_vec();
+        for (i, order) in orders.iter().enumerate().take(inputs.len()) {
+            inputs[i] = transposed(g, &format!("in{i}"), inputs[i], order.as_ref().map(Permutation::inverse))?;
+        }
+        let out_grad = g.out_grad(0)?;
+        let out_grad = transposed(g, "og", out_grad, order(g.params, "output_axes").map(|o| o.inverse()))?;
+        let plain = self.plain(g.params);
+        let attrs = plain.to_attrs(self.of.schema());
+        let output = g.graph.add(self.of.name(), &format!("{}_again", g.node), attrs.clone(), &inputs)?;
+        let mut inner = Gradient {
+            node: g.node,
+            params: &plain,
+            attrs: &attrs,
+            inputs: &inputs,
+            outputs: &[output],
+            out_grads: &[Some(out_grad)],
+            graph: &mut *g.graph,
+        };
+        let mut grads = self.of.gradient(&mut inner)?;
+        for (i, order) in orders.into_iter().enumerate().take(grads.len()) {
+            if let Some(grad) = grads[i] {
+                grads[i] = Some(transposed(g, &format!("dx{i}"), grad, order)?);
+            }
+        }
+        Ok(grads)
+    }
+}
+
+fn transpose(from: &[f32], shape: &Shape, order: Option<&Permutation>) -> Vec<f32> {
+    let Some(order) = order else { return from.to_vec() };
+    let to = order.apply(shape).unwrap();
+    let mut strides = vec![1; shape.rank()];
+    (1..shape.rank()).rev().for_each(|a| strides[a - 1] = strides[a] * shape[a]);
+    let place = |mut i: usize| {
+        let mut at = 0;
+        for a in (0..to.rank()).rev() {
+            at += i % to[a] * strides[order.axes()[a]];
+            i /= to[a];
+        }
+        at
+    };
+    (0..to.len()).map(|i| from[place(i)]).collect()
+}
+
+/// By way of the operator's own kernel.
+fn moved_kernel(registry: &Registry, moved: &Moved, call: &KernelCall<'_>) -> Result<Box<dyn Kernel>> {
+    let plain = moved.plain(call.params);
+    let inputs = Moved::unmoved(call.params, call.inputs);
+    let out = infer_outputs(&*moved.of, &plain, call.node, &inputs)?;
+    let same = KernelCall { op: &*moved.of, params: &plain, inputs: &inputs, outputs: &out, ..*call };
+    registry.kernel(DeviceKind::Cpu, &same)?;
+    let orders =
+        [order(call.params, "data_axes"), order(call.params, "weight_axes"), order(call.params, "output_axes")];
+    let given: Vec<Shape> = call.inputs.iter().map(|desc| desc.shape.clone()).collect();
+    let (attrs, name) = (plain.to_attrs(moved.of.schema()), moved.of.name().to_string());
+    Ok(Box::new(move |ctx: &mut KernelCtx<'_>| {
+        let rt = runtime(Provider::new("none"));
+        let mut tensors = Vec::new();
+        for (i, desc) in inputs.iter().enumerate() {
+            let back = orders[..2].get(i).cloned().flatten().map(|order| order.inverse());
+            let values = transpose(ctx.input::<f32>(i)?, &given[i], back.as_ref());
+            tensors.push(varflow_ops::Tensor::from_slice(&rt.engine, desc.shape.clone(), &values)?);
+        }
+        let out = varflow_ops::invoke(&rt.registry, &rt.engine, &name, &attrs, &tensors, varflow_ops::Run::default())?;
+        let values = transpose(&out[0].to_vec::<f32>()?, out[0].shape(), orders[2].as_ref());
+        ctx.output::<f32>(0)?.copy_from_slice(&values);
+        Ok(())
+    }))
+}
+
+fn base() -> Registry {
+    let mut registry = Registry::new();
+    registry.install(defs::provider()).unwrap();
+    registry.install(varflow_cpu::provider()).unwrap();
+    registry
+}
+
+fn runtime(provider: Provider) -> Runtime {
+    let mut registry = base();
+    registry.install(provider).unwrap();
+    Runtime::new(Engine::serial(), registry)
+}
+
+fn permutation(axes: &[usize]) -> Permutation {
+    Permutation::new(axes).unwrap()
+}
+
+fn last() -> Permutation {
+    permutation(&[0, 2, 3, 1])
+}
+
+/// The layout in which `Moved…` computes the node, with these orders of data, weight and output.
+fn layout(call: &KernelCall<'_>, orders: [Option<Permutation>; 3]) -> Layout {
+    let text = |order: &Permutation| Value::Tuple(order.axes().iter().map(|a| *a as i64).collect()).to_string();
+    let named = ORDERS.iter().zip(&orders).filter_map(|(name, order)| Some((name.to_string(), text(order.as_ref()?))));
+    let attrs = named.collect();
+    let [data, weight, output] = orders;
+    let inputs = [data, weight].into_iter().chain(std::iter::repeat(None)).take(call.inputs.len()).collect();
+    Layout { operator: Some(format!("Moved{}", call.op.name())), attrs, inputs, outputs: vec![output] }
+}
+
+/// A provider whose convolutions and poolings are wanted as `wish` says.
+fn backend(wish: impl Fn(&KernelCall<'_>) -> Result<Option<Layout>> + Clone + Send + Sync + 'static) -> Provider {
+    let registry = base();
+    let provider = Provider { preference: 1, ..Provider::new("backend") };
+    ["Convolution", "Pooling"].iter().fold(provider, |provider, op| {
+        let kernel = |call: &KernelCall<'_>| {
+            let moved = Moved::new(&base(), call.op.name().strip_prefix("Moved").unwrap());
+            moved_kernel(&base(), &moved, call)
+        };
+        let moved = Moved::new(&registry, op);
+        let name = moved.name.clone();
+        provider.operator(moved).kernel(&name, DeviceKind::Cpu, kernel).layout(op, DeviceKind::Cpu, wish.clone())
+    })
+}
+
+/// Channels last, of data and filters.
+fn channels_last() -> Provider {
+    backend(|call| {
+        let weight = (call.op.name() == "Convolution").then(last);
+        Ok(Some(layout(call, [Some(last()), weight, Some(last())])))
+    })
+}
+
+fn conv(x: impl Into<Symbol>, filters: usize, name: &str) -> Symbol {
+    sym::convolution(x).kernel([3, 3]).pad([1, 1]).num_filter(filters).name(name).build()
+}
+
+fn relu(x: impl Into<Symbol>, name: &str) -> Symbol {
+    sym::relu(x).name(name).build()
+}
+
+fn pool(x: impl Into<Symbol>, name: &str) -> Symbol {
+    sym::pooling(x).kernel([2, 2]).stride([2, 2]).pool_type("max").name(name).build()
+}
+
+fn op(name: &str, inputs: &[&Symbol], given: &[(&str, &str)], named: &str) -> Symbol {
+    let made = inputs.iter().fold(sym::op(name), |made, x| made.input((*x).clone()));
+    given.iter().fold(made, |made, (k, v)| made.set(k, *v)).name(named).build()
+}
+
+fn data() -> Symbol {
+    sym::var("data").build()
+}
+
+fn given() -> [(String, Shape); 1] {
+    [("data".to_string(), Shape::new(&DATA))]
+}
+
+fn options(passes: &str, for_training: bool) -> BindOptions {
+    let passes = Passes::named(passes).unwrap();
+    let grad_req = BTreeMap::from([("data".to_string(), GradReq::Write)]);
+    BindOptions { passes, for_training, grad_req, seed: 3, samples_at_a_time: Some(2), ..BindOptions::default() }
+}
+
+/// The graph once the pass has run.
+fn relaid(rt: &Runtime, net: &Symbol, for_training: bool) -> Result<Graph> {
+    let graph = net.resolve(&rt.registry)?;
+    Ok(passed(&graph, &rt.registry, &given(), &options("assign_layout", for_training))?.graph)
+}
+
+/// How many conversions there are of variables other than data, and of all else.
+fn conversions(graph: &Graph) -> (usize, usize) {
+    let transposes = graph.nodes.iter().filter(|n| n.op.as_ref().is_some_and(|op| op.name() == "transpose"));
+    let (weights, others): (Vec<_>, Vec<_>) = transposes.partition(|n| {
+        let from = &graph.nodes[n.inputs[0].node];
+        from.op.is_none() && from.name != "data"
+    });
+    (weights.len(), others.len())
+}
+
+type Found = Vec<(String, Vec<usize>, Vec<f32>)>;
+
+fn values(rt: &Runtime, net: &Symbol, passes: &str, for_training: bool) -> Found {
+    let mut executor = Executor::bind(rt, net, &given(), &options(passes, for_training)).unwrap();
+    for (k, (name, tensor)) in executor.args().iter().chain(executor.auxes()).enumerate() {
+        let least = if name.ends_with("_var") { 0.5 } else { -0.9 };
+        let value = |i: usize| least + ((i * 7 + k * 5 + i / 11) % 23) as f32 / 12.0;
+        tensor.set((0..tensor.shape().len()).map(value).collect()).unwrap();
+    }
+    if for_training {
+        executor.forward_backward(1).unwrap();
+    } else {
+        executor.forward(false, 1).unwrap();
+    }
+    let found = executor.outputs().iter().chain(executor.grads());
+    found.map(|(name, t)| (name.clone(), t.shape().dims().to_vec(), t.to_vec::<f32>().unwrap())).collect()
+}
+
+fn assert_close(found: &Found, wanted: &Found) {
+    assert_eq!(found.len(), wanted.len());
+    for ((name, shape, found), (wanted_name, wanted_shape, wanted)) in found.iter().zip(wanted) {
+        assert_eq!((name, shape), (wanted_name, wanted_shape));
+        let scale = wanted.iter().fold(1.0_f32, |max, v| max.max(v.abs()));
+        let close = found.iter().zip(wanted).all(|(a, b)| (a - b).abs() <= 1e-6 * scale);
+        assert!(close, "{name}: {found:?}, wanted {wanted:?}");
+    }
+}
+
+/// Inference and training in the layouts that `provider` wants give what they give without; the graph for inference.
+fn check(provider: impl Fn() -> Provider, net: &Symbol) -> Graph {
+    let rt = runtime(provider());
+    for for_training in [false, true] {
+        let plain = values(&rt, net, "none", for_training);
+        assert_close(&values(&rt, net, "assign_layout", for_training), &plain);
+        assert_close(&values(&rt, net, "dead_code,cse,fuse_elementwise,assign_layout", for_training), &plain);
+    }
+    let graph = relaid(&rt, net, false).unwrap();
+    let resolved = net.resolve(&rt.registry).unwrap();
+    assert_eq!(graph.list_outputs(), resolved.list_outputs());
+    assert_eq!(graph.list_arguments(), resolved.list_arguments());
+    graph
+}
+
+#[test]
+fn a_chain_is_converted_at_its_ends() {
+    within_two_minutes(|| {
+        let x = relu(conv(data(), 4, "conv1"), "relu1");
+        let net = pool(relu(conv(x, 5, "conv2"), "relu2"), "pool");
+        let graph = check(channels_last, &net);
+        assert_eq!(conversions(&graph), (2, 2));
+        let names: Vec<_> = graph.nodes.iter().filter(|n| n.op.is_some()).map(|n| n.name.as_str()).collect();
+        let wanted = [
+            "data_as_0231",
+            "conv1_weight_as_0231",
+            "conv1_relaid",
+            "relu1_relaid",
+            "conv2_weight_as_0231",
+            "conv2_relaid",
+            "relu2_relaid",
+            "pool_relaid",
+            "pool",
+        ];
+        assert_eq!(names, wanted);
+    });
+}
+
+#[test]
+fn branches_that_meet_stay_in_their_layout() {
+    within_two_minutes(|| {
+        let norm = |x: &Symbol, name: &str| sym::batch_norm(x.clone()).fix_gamma(false).name(name).build();
+        let x = relu(conv(data(), 4, "a"), "ar");
+        let y = relu(norm(&conv(&x, 4, "b"), "bn"), "br");
+        let sum = op("elemwise_add", &[&y, &x], &[], "sum");
+        let joined = op("Concat", &[&sum, &conv(&sum, 3, "c"), &y], &[("num_args", "3"), ("dim", "1")], "joined");
+        let scores = op("softmax", &[&joined], &[("axis", "1")], "scores");
+        let half = sym::op("_mul_scalar").input(scores).set("scalar", "0.5").name("half").build();
+        let net = pool(op("broadcast_add", &[&half, &half], &[], "twice"), "pool");
+        let graph = check(channels_last, &net);
+        assert_eq!(conversions(&graph), (3, 2));
+        let joined = graph.nodes.iter().find(|n| n.name == "joined_relaid").unwrap();
+        assert_eq!(joined.attrs["dim"], "3");
+    });
+}
+
+#[test]
+fn an_output_within_is_converted_once() {
+    within_two_minutes(|| {
+        let x = relu(conv(data(), 4, "conv1"), "relu1");
+        let net = Symbol::group([pool(conv(&x, 5, "conv2"), "pool"), x]);
+        let graph = check(channels_last, &net);
+        assert_eq!(conversions(&graph), (2, 3));
+        assert_eq!(graph.list_outputs(), ["pool_output", "relu1_output"]);
+        // What wants it as it was reads the same conversion.
+        let x = relu(conv(data(), 4, "conv1"), "relu1");
+        let flat = sym::flatten(x.clone()).build();
+        let net = Symbol::group([sym::fully_connected(flat).num_hidden(3).name("fc").build(), x]);
+        assert_eq!(conversions(&check(channels_last, &net)), (1, 2));
+    });
+}
+
+#[test]
+fn sums_are_taken_where_fewer_bytes_move() {
+    within_two_minutes(|| {
+        // One operand as it was, and a reader who wants the sum so: only the convolution's output is converted.
+        let (data, side) = (data(), sym::var("side").build());
+        let side = op("elemwise_add", &[&data, &side], &[], "s");
+        let sum = op("elemwise_add", &[&conv(data, 3, "conv"), &side], &[], "sum");
+        let graph = check(channels_last, &sym::flatten(sum).name("flat").build());
+        assert_eq!(conversions(&graph), (1, 2));
+        assert!(graph.nodes.iter().any(|n| n.name == "sum"));
+    });
+}
+
+#[test]
+fn transposes_of_the_graph_meet_their_inverses() {
+    within_two_minutes(|| {
+        // As a network for channels last: each convolution between two transposes.
+        let to = |x: &Symbol, name: &str| op("transpose", &[x], &[("axes", "(0, 3, 1, 2)")], name);
+        let from = |x: &Symbol, name: &str| op("transpose", &[x], &[("axes", "(0, 2, 3, 1)")], name);
+        let x = from(&conv(to(&from(&data(), "t0"), "t1"), 4, "conv1"), "t2");
+        let x = op("relu", &[&x], &[], "relu1");
+        let net = from(&conv(to(&x, "t3"), 4, "conv2"), "t4");
+        let net = op("tanh", &[&net], &[], "tanh");
+        let graph = check(channels_last, &net);
+        // Data goes in by one conversion, and the output is as the convolution gives it.
+        assert_eq!(conversions(&graph), (2, 1));
+        assert_eq!(graph.list_outputs(), ["tanh_output"]);
+    });
+}
+
+#[test]
+fn groups_keep_to_themselves() {
+    let conv = |x: Symbol, name: &str, group: &str| {
+        let conv = sym::convolution(x).kernel([3, 3]).pad([1, 1]).num_filter(4).no_bias(true).name(name);
+        conv.attr("__ctx_group__", group).attr("__note__", name).build()
+    };
+    let x = conv(data(), "a", "one");
+    let net = conv(conv(x, "b", "two"), "c", "two");
+    let graph = check(channels_last, &net);
+    // In and out of each group.
+    assert_eq!(conversions(&graph).1, 4);
+    for node in graph.nodes.iter().filter(|n| n.op.is_some()) {
+        let group = node.attrs.get("__ctx_group__").map(String::as_str);
+        let of_one = ["data_as_0231", "a_weight_as_0231", "a_relaid", "a"].contains(&node.name.as_str());
+        assert_eq!(group, Some(if of_one { "one" } else { "two" }), "{}", node.name);
+    }
+    let note = |name: &str| graph.nodes.iter().find(|n| n.name == name).unwrap().attrs["__note__"].clone();
+    assert_eq!([note("a_relaid"), note("b_relaid")], ["a", "b"]);
+}
+
+#[test]
+fn without_wishes_nothing_changes() {
+    let net = pool(op("transpose", &[&conv(data(), 4, "conv")], &[("axes", "(0, 1, 3, 2)")], "t"), "pool");
+    let nothing = || backend(|_| Ok(None));
+    for provider in [Provider::new("none"), nothing()] {
+        let rt = runtime(provider);
+        let graph = relaid(&rt, &net, false).unwrap();
+        let names = |graph: &Graph| graph.nodes.iter().map(|n| n.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&graph), names(&net.resolve(&rt.registry).unwrap()));
+    }
+}
+
+#[test]
+fn wrong_answers_are_refused() {
+    let refused = |wish: fn(&KernelCall<'_>, Layout) -> Layout, for_training: bool| {
+        let provider = backend(move |call| {
+            Ok((call.op.name() == "Convolution")
+                .then(|| wish(call, layout(call, [Some(last()), Some(last()), Some(last())]))))
+        });
+        relaid(&runtime(provider), &conv(data(), 4, "conv1"), for_training).unwrap_err().to_string()
+    };
+    let start = "pass assign_layout: Convolution \"conv1\": the layout that provider \"backend\" wants: ";
+    let cases: [(fn(&KernelCall<'_>, Layout) -> Layout, &str); 5] = [
+        (
+            |_, layout| Layout { outputs: vec![None], ..layout },
+            "gives output as (2, 9, 7, 4) of float32, wanted (2, 4, 9, 7) of float32",
+        ),
+        (|_, layout| Layout { inputs: vec![], ..layout }, "has the orders of 0 inputs, wanted 3: data, weight, bias"),
+        (
+            |_, layout| Layout { outputs: vec![Some(permutation(&[1, 0]))], ..layout },
+            "has the order [1, 0] for the output output of shape (2, 4, 9, 7), wanted one of 4 axes",
+        ),
+        (
+            |_, layout| Layout { operator: Some("Missing".to_string()), ..layout },
+            "nobody provides operator \"Missing\"",
+        ),
+        (|_, layout| Layout { operator: None, ..layout }, "unknown parameter \"data_axes\""),
+    ];
+    for (wish, wanted) in cases {
+        for for_training in [false, true] {
+            let text = refused(wish, for_training);
+            assert!(text.starts_with(&format!("{start}{wanted}")), "{text}");
+        }
+    }
+    let text = refused(
+        |call, _| Layout {
+            attrs: Attrs::from([("num_filter".into(), "9".into())]),
+            ..layout(call, [None, None, None])
+        },
+        false,
+    );
+    assert!(text.starts_with(start) && text.contains("bias has shape (4,), wanted (9,)"), "{text}");
+}
+
+/// All permutations of some axes, and none.
+fn orders(rank: usize, choice: usize) -> Option<Permutation> {
+    let mut left: Vec<usize> = (0..rank).collect();
+    let mut choice = choice % 30;
+    if choice >= 24 {
+        return None;
+    }
+    let axes = (1..=rank).rev().map(|n| {
+        let axis = left.remove(choice % n);
+        choice /= n;
+        axis
+    });
+    Some(permutation(&axes.collect::<Vec<_>>()))
+}
+
+const UNARY: [(&str, &[(&str, &str)]); 10] = [
+    ("relu", &[]),
+    ("tanh", &[]),
+    ("_mul_scalar", &[("scalar", "0.5")]),
+    ("softmax", &[("axis", "-3")]),
+    ("log_softmax", &[("axis", "2")]),
+    ("transpose", &[("axes", "(0, 1, 3, 2)")]),
+    ("transpose", &[("axes", "(1, 0, 2, 3)")]),
+    ("Dropout", &[]),
+    ("LeakyReLU", &[("act_type", "leaky")]),
+    ("BatchNorm", &[("fix_gamma", "False"), ("axis", "1")]),
+];
+
+/// Random networks of tensors of one square shape, in which a sum or a product of all shapes fits.
+fn network(choices: &[(usize, usize, usize)], heads: &[usize]) -> Symbol {
+    let mut open = vec![data(), sym::var("other").build()];
+    for (n, &(choice, a, b)) in choices.iter().enumerate() {
+        let recent = |i: usize| open[open.len() - 1 - (i * i / 1000) * open.len() / 1000].clone();
+        let name = format!("node{n}");
+        let made = match choice {
+            0..4 => sym::convolution(recent(a)).kernel([3, 3]).pad([1, 1]).num_filter(3).name(&name).build(),
+            4 => sym::pooling(recent(a)).kernel([3, 3]).pad([1, 1]).stride([1, 1]).pool_type("avg").name(&name).build(),
+            5 | 6 => op("elemwise_add", &[&recent(a), &recent(b)], &[], &name),
+            7 => op("broadcast_mul", &[&recent(a), &recent(b)], &[], &name),
+            8 => {
+                let joined =
+                    op("Concat", &[&recent(a), &recent(b)], &[("num_args", "2"), ("dim", "1")], &format!("{name}_all"));
+                op("slice_axis", &[&joined], &[("axis", "1"), ("begin", "1"), ("end", "4")], &name)
+            }
+            _ => {
+                let (of, given) = UNARY[choice % UNARY.len()];
+                op(of, &[&recent(a)], given, &name)
+            }
+        };
+        open.push(made);
+    }
+    let mut outputs: Vec<Symbol> = heads.iter().map(|h| open[open.len() - 1 - h % open.len().min(6)].clone()).collect();
+    outputs.push(op("elemwise_add", &[&open[0], &open[1]], &[], "all"));
+    Symbol::group(outputs)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_wishes_change_no_value(
+        choices in prop::collection::vec((0..19_usize, 0..1000_usize, 0..1000_usize), 1..16),
+        heads in prop::collection::vec(0..1000_usize, 1..3),
+        salt in 0..1000_usize,
+        few in any::<bool>(),
+    ) {
+        within_two_minutes(move || {
+            let provider = backend(move |call| {
+                let number: usize = call.node.bytes().map(usize::from).sum::<usize>() * 31 + salt;
+                let choose = |k: usize| if few { [0, 24, 3, 0][(number / k) % 4] } else { number / k };
+                let weight = if call.op.name() == "Convolution" { orders(4, choose(7)) } else { None };
+                Ok((number % 5 > 0).then(|| layout(call, [orders(4, choose(1)), weight, orders(4, choose(3))])))
+            });
+            let (rt, net) = (runtime(provider), network(&choices, &heads));
+            let shape = [("data".to_string(), Shape::new(&[3; 4]))];
+            for for_training in [false, true] {
+                let run = |passes: &str| {
+                    let mut executor = Executor::bind(&rt, &net, &shape, &options(passes, for_training)).unwrap();
+                    for (k, (name, tensor)) in executor.args().iter().chain(executor.auxes()).enumerate() {
+                        let least = if name.ends_with("_var") { 0.5 } else { -0.4 };
+                        let value = |i: usize| least + ((i * 7 + k * 5 + i / 11) % 23) as f32 / 30.0;
+                        tensor.set((0..tensor.shape().len()).map(value).collect()).unwrap();
+                    }
+                    if for_training { executor.forward_backward(1).unwrap() } else { executor.forward(false, 1).unwrap() };
+                    let found = executor.outputs().iter().chain(executor.grads());
+                    found.map(|(n, t)| (n.clone(), t.shape().dims().to_vec(), t.to_vec::<f32>().unwrap())).collect::<Found>()
+                };
+                let plain = run("none");
+                for passes in ["assign_layout", "dead_code,cse,fuse_elementwise,assign_layout,split_batch"] {
+                    let found = run(passes);
+                    assert_eq!(found.len(), plain.len());
+                    for ((name, shape, found), (wanted_name, wanted_shape, wanted)) in found.iter().zip(&plain) {
+                        assert_eq!((name, shape), (wanted_name, wanted_shape));
+                        let scale = wanted.iter().fold(1.0_f32, |max, v| max.max(v.abs()));
+                        for (a, b) in found.iter().zip(wanted) {
+                            let is_close = (a - b).abs() <= 1e-4 * scale || (a.is_nan() && b.is_nan());
+                            assert!(is_close, "{name} {passes} {for_training}: {a}, wanted {b}");
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
