@@ -121,9 +121,8 @@ pub trait Operator: Send + Sync {
 
     /// The parameters to be changed, as texts, so that it computes the same of tensors with their axes in another order: of all inputs
     /// and outputs that have as many axes as `order`, while the others stay as they are. No parameters where it cares for no order,
-    /// such as an elementwise function. `None` where it cannot or it is not known, as by default.
-    ///
-    /// It need not hold in training for an operator that is not [deterministic](Self::is_deterministic).
+    /// such as an elementwise function. `None` where it cannot or it is not known, as by default, and where it would draw other random
+    /// numbers for an element.
     fn permuted(&self, _params: &Params, _inputs: &[TensorDesc], _order: &Permutation) -> Option<Attrs> {
         None
     }

@@ -399,6 +399,25 @@ fn transposes_of_the_graph_meet_their_inverses() {
 }
 
 #[test]
+fn constants_are_converted_when_binding() {
+    within_two_minutes(|| {
+        let range = sym::op("_arange").set("start", "0").set("stop", "7").name("range").build();
+        let row = op("Reshape", &[&range], &[("shape", "(1, 1, 1, 7)")], "row");
+        let x = op("broadcast_add", &[&conv(data(), 4, "conv1"), &row], &[], "sum");
+        let net = conv(x, 2, "conv2");
+        let rt = runtime(channels_last());
+        let passes = "fold_constants,assign_layout";
+        assert_close(&values(&rt, &net, passes, false), &values(&rt, &net, "none", false));
+        let graph = net.resolve(&rt.registry).unwrap();
+        let graph = passed(&graph, &rt.registry, &given(), &options(passes, false)).unwrap().graph;
+        assert_eq!(conversions(&graph), (2, 2));
+        let constants: Vec<_> = graph.constants.iter().map(|(name, v)| (name.as_str(), v.desc.shape.clone())).collect();
+        assert_eq!(constants, [("row_as", Shape::new(&[1, 1, 7, 1]))]);
+        assert_eq!(graph.list_arguments(), net.resolve(&rt.registry).unwrap().list_arguments());
+    });
+}
+
+#[test]
 fn groups_keep_to_themselves() {
     let conv = |x: Symbol, name: &str, group: &str| {
         let conv = sym::convolution(x).kernel([3, 3]).pad([1, 1]).num_filter(4).no_bias(true).name(name);
@@ -472,6 +491,19 @@ fn wrong_answers_are_refused() {
     assert!(text.starts_with(start) && text.contains("bias has shape (4,), wanted (9,)"), "{text}");
 }
 
+#[test]
+fn long_chains_take_no_long_time() {
+    within_two_minutes(|| {
+        let mut x = conv(data(), 3, "conv0");
+        for n in 0..10_000 {
+            let y = if n % 100 == 0 { conv(&x, 3, &format!("conv{}", n + 1)) } else { relu(&x, &format!("relu{n}")) };
+            x = op("elemwise_add", &[&y, &x], &[], &format!("sum{n}"));
+        }
+        let rt = runtime(channels_last());
+        assert_eq!(conversions(&relaid(&rt, &x, false).unwrap()), (101, 2));
+    });
+}
+
 /// All permutations of some axes, and none.
 fn orders(rank: usize, choice: usize) -> Option<Permutation> {
     let mut left: Vec<usize> = (0..rank).collect();
@@ -529,7 +561,7 @@ fn network(choices: &[(usize, usize, usize)], heads: &[usize]) -> Symbol {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn random_wishes_change_no_value(

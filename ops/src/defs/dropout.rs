@@ -2,8 +2,8 @@
 
 use super::dims::axis_of;
 use crate::{
-    Attrs, DType, DTypes, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Permutation, Recompute, Result,
-    Schema, Shapes, TensorDesc, Value,
+    DType, DTypes, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Recompute, Result, Schema, Shapes,
+    TensorDesc, Value,
 };
 use std::sync::LazyLock;
 
@@ -76,11 +76,6 @@ impl Operator for Dropout {
     fn recompute(&self, again: &mut Recompute<'_>) -> Result<Option<Vec<Entry>>> {
         let (data, mask) = (again.inputs[0], again.outputs[1]);
         Ok(Some(vec![again.add("_backward_Dropout", &[data, mask])?, mask]))
-    }
-
-    /// Outside of training it draws nothing.
-    fn permuted(&self, params: &Params, _: &[TensorDesc], _: &Permutation) -> Option<Attrs> {
-        (params.text("mode") != "always" && params.tuple("axes").is_empty()).then(Attrs::new)
     }
 
     fn per_sample(&self, params: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {

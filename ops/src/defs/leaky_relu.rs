@@ -110,9 +110,9 @@ impl Operator for LeakyRelu {
         Ok(Some(vec![output, mask]))
     }
 
-    /// gamma of prelu is of axis 1.
+    /// gamma of prelu is of axis 1, and rrelu draws a number for each place.
     fn permuted(&self, params: &Params, _: &[TensorDesc], _: &Permutation) -> Option<Attrs> {
-        (!is(params, "prelu")).then(Attrs::new)
+        (!is(params, "prelu") && !is(params, "rrelu")).then(Attrs::new)
     }
 
     fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {

@@ -1,14 +1,15 @@
 //! The new graph in the making.
 
+use super::super::fold_constants::drop_unread;
 use super::demand::Demand;
 use super::order::{Order, between, then};
 use super::wishes::{Role, Wishes};
 use crate::placement::GROUP;
 use crate::plan::EntryMap;
-use crate::{Graph, Node};
+use crate::{Graph, HostArray, Node};
 use std::collections::HashSet;
 use std::sync::Arc;
-use varflow_ops::{Attrs, Entry, Error, Operator, Registry, Relaid, Result, Value};
+use varflow_ops::{Attrs, Entry, Error, Operator, Params, Registry, Relaid, Result, Value};
 
 /// The most orders that are tried for one node.
 const MOST: usize = 8;
@@ -77,6 +78,9 @@ impl<'a> Relay<'a> {
             let entry = self.read(*e, &None, wishes.group(e.node))?;
             self.new.outputs.push(entry);
         }
+        let is_constant = |i: &usize| self.new.constants.contains_key(&self.new.nodes[*i].name);
+        let constants: Vec<usize> = (0..self.new.nodes.len()).filter(is_constant).collect();
+        drop_unread(&mut self.new, &constants);
         Ok(self.new)
     }
 
@@ -186,6 +190,11 @@ impl<'a> Relay<'a> {
             return Err(Error::Contract(text.to_string()).at(old.nodes[of.node].place()));
         };
         let Some(axes) = between(&is, &wanted) else { return Ok(from) };
+        if let Some(value) = self.new.constants.get(&self.new.nodes[from.node].name).and_then(|v| v.permuted(&axes)) {
+            let entry = self.constant(value, from, group);
+            self.versions[of].push(Version { order: wanted, group, entry });
+            return Ok(entry);
+        }
         let axes = Value::Tuple(axes.axes().iter().map(|axis| *axis as i64).collect());
         let mut attrs = Attrs::from([("axes".to_string(), axes.to_string())]);
         let params = self.transpose.schema().parse(&attrs)?;
@@ -208,6 +217,15 @@ impl<'a> Relay<'a> {
         let entry = Entry { node: self.push(node), output: 0 };
         self.versions[of].push(Version { order: wanted, group, entry });
         Ok(entry)
+    }
+
+    /// A constant that is made of another.
+    fn constant(&mut self, value: HostArray, of: Entry, group: Option<&str>) -> Entry {
+        let name = self.fresh(format!("{}_as", self.new.nodes[of.node].name));
+        self.new.constants.insert(name.clone(), Arc::new(value));
+        let attrs = group.map(|group| (GROUP.to_string(), group.to_string())).into_iter().collect();
+        let node = Node { op: None, name, params: Params::default(), attrs, inputs: Vec::new() };
+        Entry { node: self.push(node), output: 0 }
     }
 
     /// Whether the name of an old node is free for what gives its first output.

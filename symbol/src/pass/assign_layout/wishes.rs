@@ -52,7 +52,9 @@ impl<'a> Wishes<'a> {
 
     fn role(&self, i: usize, context: &Context<'_>) -> Result<Role> {
         let node = &self.graph.nodes[i];
-        let Some(op) = &node.op else { return Ok(Role::Fixed) };
+        if node.op.is_none() {
+            return Ok(Role::Fixed);
+        }
         let wish = self.with_call(i, |call| context.registry.layout(KIND, call))?.flatten();
         if let Some(relaid) = wish {
             return Ok(if self.allows(i, &relaid) { Role::Wanted(Box::new(relaid)) } else { Role::Fixed });
@@ -60,7 +62,7 @@ impl<'a> Wishes<'a> {
         if let Some(order) = self.alias(i) {
             return Ok(Role::Alias(order));
         }
-        Ok(if self.is_train && !op.is_deterministic() { Role::Fixed } else { Role::Free })
+        Ok(Role::Free)
     }
 
     /// Whether nobody changes what would be permuted, and outputs of the graph can keep their names: those of a node that is renamed
