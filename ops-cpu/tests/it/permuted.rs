@@ -77,6 +77,6 @@ fn operators_compute_the_same_in_another_order() {
             operators.insert(usage.op.name().to_string());
         }
     }
-    let wanted = ["Activation", "BatchNorm", "Cast", "Concat", "add_n", "broadcast_mul", "elemwise_add", "softmax"];
+    let wanted = ["Activation", "BatchNorm", "Cast", "Concat", "add_n", "broadcast_add", "elemwise_add", "softmax"];
     assert!(wanted.iter().all(|op| operators.contains(*op)), "{operators:?}");
 }
