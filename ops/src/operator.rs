@@ -2,6 +2,7 @@
 
 use crate::infer::{DTypes, Shapes};
 use crate::kernel::KernelCall;
+use crate::layout::Permutation;
 use crate::recompute::Recompute;
 use crate::schema::{Attrs, Params, Schema};
 use crate::{Error, Result, TensorDesc};
@@ -115,6 +116,14 @@ pub trait Operator: Send + Sync {
     /// output then comes from sample `i` of these, which all have as many samples as the outputs, and from all of the other
     /// inputs. `None` where samples meet or it is not known, as by default.
     fn per_sample(&self, _params: &Params, _inputs: &[TensorDesc]) -> Option<Vec<usize>> {
+        None
+    }
+
+    /// The parameters to be changed, as texts, so that it computes the same of tensors with their axes in another order: of all inputs
+    /// and outputs that have as many axes as `order`, while the others stay as they are. No parameters where it cares for no order,
+    /// such as an elementwise function. `None` where it cannot or it is not known, as by default, and where it would draw other random
+    /// numbers for an element.
+    fn permuted(&self, _params: &Params, _inputs: &[TensorDesc], _order: &Permutation) -> Option<Attrs> {
         None
     }
 

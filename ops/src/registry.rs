@@ -3,6 +3,7 @@
 use crate::data_iter::DataIterKind;
 use crate::device::DeviceKind;
 use crate::kernel::{Kernel, KernelCall, KernelFactory};
+use crate::layout::{Layout, LayoutHook, Relaid};
 use crate::operator::Operator;
 use crate::plugin::Library;
 use crate::reduction::Reduction;
@@ -17,13 +18,15 @@ use std::sync::Arc;
 pub struct Provider {
     /// Who it is, for errors and lists.
     pub name: String,
-    /// Among two of one name (kernels: of one operator, for one device kind) the one of higher preference is used. Equal
+    /// Among two of one name (kernels and layouts: of one operator, for one device kind) the one of higher preference is used. Equal
     /// preferences are an error.
     pub preference: i32,
     /// The operators that it defines.
     pub operators: Vec<Arc<dyn Operator>>,
     /// The kernels that it has, by operator name.
     pub kernels: Vec<(String, DeviceKind, KernelFactory)>,
+    /// The layouts in which it wants nodes, by operator name.
+    pub layouts: Vec<(String, DeviceKind, LayoutHook)>,
     /// The kinds of data iterators.
     pub iterators: Vec<Arc<dyn DataIterKind>>,
     /// The kvstore reductions.
@@ -53,6 +56,16 @@ impl Provider {
         F: Fn(&KernelCall<'_>) -> Result<Box<dyn Kernel>> + Send + Sync + 'static,
     {
         self.kernels.push((op.to_string(), kind, Arc::new(factory)));
+        self
+    }
+
+    /// Adds a wish: the layout in which it wants nodes of an operator on a kind of devices.
+    #[must_use]
+    pub fn layout<F>(mut self, op: &str, kind: DeviceKind, hook: F) -> Self
+    where
+        F: Fn(&KernelCall<'_>) -> Result<Option<Layout>> + Send + Sync + 'static,
+    {
+        self.layouts.push((op.to_string(), kind, Arc::new(hook)));
         self
     }
 
@@ -135,6 +148,7 @@ pub struct Registry {
     operators: BTreeMap<String, Slot<Arc<dyn Operator>>>,
     aliases: BTreeMap<String, String>,
     kernels: BTreeMap<(String, DeviceKind), Slot<KernelFactory>>,
+    layouts: BTreeMap<(String, DeviceKind), Slot<LayoutHook>>,
     iterators: Shelf<dyn DataIterKind>,
     reductions: Shelf<dyn Reduction>,
     update_rules: Shelf<UpdateRule>,
@@ -153,7 +167,7 @@ impl Registry {
     /// [`Error::Registry`] when something of the same sort and name is there with the same preference, or an operator or alias
     /// of the same name means another operator.
     pub fn install(&mut self, provider: Provider) -> Result<()> {
-        let Provider { name, preference, operators, kernels, iterators, reductions, update_rules } = provider;
+        let Provider { name, preference, operators, kernels, layouts, iterators, reductions, update_rules } = provider;
         let refuse = |what: String, by: &str| {
             Err(Error::Registry(format!("provider \"{name}\" brings {what}, which \"{by}\" has brought already")))
         };
@@ -171,13 +185,11 @@ impl Registry {
                 }
             }
         }
-        let mut brought = BTreeSet::new();
-        for (op, kind, _) in &kernels {
-            let clash = self.kernels.get(&(op.clone(), *kind)).filter(|s| s.preference == preference);
-            let by = clash.map(|slot| &slot.provider).or(Some(&name).filter(|_| !brought.insert((op, *kind))));
-            if let Some(by) = by {
-                return refuse(format!("a {kind} kernel of {op} with preference {preference}"), by);
-            }
+        if let Some((op, kind, by)) = clash(&self.kernels, &name, preference, &kernels) {
+            return refuse(format!("a {kind} kernel of {op} with preference {preference}"), by);
+        }
+        if let Some((op, kind, by)) = clash(&self.layouts, &name, preference, &layouts) {
+            return refuse(format!("a {kind} layout of {op} with preference {preference}"), by);
         }
         let iterator = self.iterators.clash(&name, preference, iterators.iter().map(|i| i.name()));
         let reduction = self.reductions.clash(&name, preference, reductions.iter().map(|r| r.name()));
@@ -194,6 +206,9 @@ impl Registry {
         }
         for (op, kind, factory) in kernels {
             enter(&mut self.kernels, (op, kind), Slot { provider: name.clone(), preference, value: factory });
+        }
+        for (op, kind, hook) in layouts {
+            enter(&mut self.layouts, (op, kind), Slot { provider: name.clone(), preference, value: hook });
         }
         for value in iterators {
             let slot = Slot { provider: name.clone(), preference, value };
@@ -318,6 +333,47 @@ impl Registry {
             .ok_or_else(|| Error::Registry(format!("nobody has a {kind} kernel of it")).at(place()))?;
         (slot.value)(call).map_err(|e| e.at(place()))
     }
+
+    /// Whether anybody wants a layout of any operator for the device kind.
+    #[must_use]
+    pub fn has_layouts(&self, kind: DeviceKind) -> bool {
+        self.layouts.keys().any(|(_, of)| *of == kind)
+    }
+
+    /// The layout in which a node is wanted for the device kind, with all that it means for the node; `None`: as it is. Where a
+    /// kernel of higher preference than the wish is used, the wish does not count.
+    ///
+    /// # Errors
+    /// What the hook says; a layout that does not fit the node, as [`Relaid::new`]; an operator that nobody provides.
+    pub fn layout(&self, kind: DeviceKind, call: &KernelCall<'_>) -> Result<Option<Relaid>> {
+        let key = (call.op.name().to_string(), kind);
+        let Some(slot) = self.layouts.get(&key) else { return Ok(None) };
+        if self.kernels.get(&key).is_some_and(|kernel| kernel.preference > slot.preference) {
+            return Ok(None);
+        }
+        let relaid = || {
+            let Some(layout) = (slot.value)(call)? else { return Ok(None) };
+            let op = self.operator(layout.operator.as_deref().unwrap_or(call.op.name()))?.clone();
+            Relaid::new(op, layout, call).map(Some)
+        };
+        let whose = || format!("the layout that provider \"{}\" wants", slot.provider);
+        relaid().map_err(|e: Error| e.at(whose()).at(format!("{} \"{}\"", call.op.name(), call.node)))
+    }
+}
+
+/// The first of these, by operator and device kind, that is there already with this preference, or is named twice, and who brought it.
+fn clash<'a, T>(
+    there: &'a BTreeMap<(String, DeviceKind), Slot<T>>,
+    provider: &'a str,
+    preference: i32,
+    brings: &'a [(String, DeviceKind, T)],
+) -> Option<(&'a str, DeviceKind, &'a str)> {
+    let mut brought = BTreeSet::new();
+    brings.iter().find_map(|(op, kind, _)| {
+        let clash = there.get(&(op.clone(), *kind)).filter(|s| s.preference == preference);
+        let twice = (!brought.insert((op, *kind))).then_some(provider);
+        clash.map(|slot| slot.provider.as_str()).or(twice).map(|by| (op.as_str(), *kind, by))
+    })
 }
 
 fn enter<K: Ord, T>(map: &mut BTreeMap<K, Slot<T>>, key: K, slot: Slot<T>) {

@@ -1,6 +1,6 @@
 //! Arrays outside the engine.
 
-use varflow_ops::{DType, Error, Result, Shape, TensorDesc};
+use varflow_ops::{DType, Error, Permutation, Result, Shape, TensorDesc};
 
 /// A dense array as plain bytes, row-major and little-endian: what files hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,24 @@ impl HostArray {
         let mut values = vec![T::zeroed(); self.bytes.len() / size_of::<T>()];
         bytemuck::cast_slice_mut(&mut values).copy_from_slice(&self.bytes);
         Ok(values)
+    }
+
+    /// The array with its axes in another order; `None` if it has not as many.
+    pub(crate) fn permuted(&self, order: &Permutation) -> Option<HostArray> {
+        let TensorDesc { shape, dtype } = &self.desc;
+        let (size, to) = (dtype.size_bytes(), order.apply(shape)?);
+        let mut strides = vec![size; shape.rank()];
+        (1..shape.rank()).rev().for_each(|axis| strides[axis - 1] = strides[axis] * shape[axis]);
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        for i in 0..to.len() {
+            let (mut rest, mut start) = (i, 0);
+            for (axis, len) in to.dims().iter().enumerate().rev() {
+                start += rest % len * strides[order.axes()[axis]];
+                rest /= len;
+            }
+            bytes.extend_from_slice(self.bytes.get(start..start + size)?);
+        }
+        Some(HostArray { desc: TensorDesc { shape: to, dtype: *dtype }, bytes })
     }
 
     /// Checks that there are as many bytes as shape and dtype say.

@@ -7,6 +7,7 @@
 //! - keeps hidden attributes such as `__ctx_group__`, and joins no nodes of different groups;
 //! - gives a node that takes the place of others the name of the last of them.
 
+mod assign_layout;
 mod cse;
 mod dead_code;
 mod fold_batch_norm;
@@ -87,6 +88,12 @@ static TABLE: &[Pass] = &[
         doc: "makes elementwise operators that feed each other one operator, which goes over memory once",
         stages: &[Stage::Inference, Stage::Training],
         run: fuse_elementwise::fuse_elementwise,
+    },
+    Pass {
+        name: "assign_layout",
+        doc: "computes nodes with their axes in the order that backends want, with conversions where layouts meet",
+        stages: &[Stage::Inference, Stage::Forward],
+        run: assign_layout::assign_layout,
     },
     Pass {
         name: "split_batch",

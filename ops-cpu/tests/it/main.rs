@@ -18,6 +18,7 @@ mod indexing;
 mod known;
 mod layers;
 mod local;
+mod permuted;
 mod random;
 mod recompute;
 mod reduce;

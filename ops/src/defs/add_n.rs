@@ -1,6 +1,6 @@
 //! `add_n`: the sum of any number of tensors.
 
-use crate::{Entry, Gradient, Operator, Params, Result, Schema, Shapes, TensorDesc};
+use crate::{Attrs, Entry, Gradient, Operator, Params, Permutation, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> =
@@ -45,6 +45,10 @@ impl Operator for AddN {
 
     fn is_cheap(&self, _: &Params) -> bool {
         true
+    }
+
+    fn permuted(&self, _: &Params, _: &[TensorDesc], _: &Permutation) -> Option<Attrs> {
+        Some(Attrs::new())
     }
 
     fn per_sample(&self, _: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {

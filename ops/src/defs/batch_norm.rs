@@ -1,8 +1,9 @@
 //! `BatchNorm`: every channel with mean 0 and variance 1 over the batch.
 
-use super::dims::axis_of;
+use super::dims::{axis_of, moved_axis};
 use crate::{
-    Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Recompute, Result, Schema, Shapes, TensorDesc, Value,
+    Attrs, Entry, Error, Gradient, Kind, Operator, Params, PartialShape, Permutation, Recompute, Result, Schema,
+    Shapes, TensorDesc, Value,
 };
 use std::sync::LazyLock;
 
@@ -115,9 +116,15 @@ impl Operator for BatchNorm {
         Ok(Some(vec![output, mean, var]))
     }
 
+    /// What it has of each channel stays as it is.
+    fn permuted(&self, params: &Params, inputs: &[TensorDesc], order: &Permutation) -> Option<Attrs> {
+        moved_axis(params, "axis", inputs.get(..1)?, order)
+    }
+
     /// The statistics that it scores with are not those of the batch.
-    fn per_sample(&self, params: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
-        (params.int("axis") == 1 && !params.bool("output_mean_var")).then(|| vec![0])
+    fn per_sample(&self, params: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {
+        let axis = axis_of(params.int("axis"), inputs.first()?.shape.rank()).ok()?;
+        (axis > 0 && !params.bool("output_mean_var")).then(|| vec![0])
     }
 
     /// From data rather than the output: the output cannot tell data where gamma is 0, and an activation that follows may

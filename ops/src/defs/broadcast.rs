@@ -1,7 +1,9 @@
 //! Arithmetic of two tensors, each of which is repeated along its axes of length 1.
 
 use super::elementwise::NO_PARAMS;
-use crate::{Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
+use crate::{
+    Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Permutation, Result, Schema, Shapes, TensorDesc,
+};
 
 /// A function of two tensors whose shapes broadcast.
 pub(super) struct Broadcast {
@@ -134,6 +136,11 @@ impl Operator for Broadcast {
 
     fn is_cheap(&self, _: &Params) -> bool {
         !matches!(self.name, "broadcast_mod" | "broadcast_power" | "broadcast_hypot")
+    }
+
+    /// Axes are matched from the last, so both must have all.
+    fn permuted(&self, _: &Params, inputs: &[TensorDesc], order: &Permutation) -> Option<Attrs> {
+        inputs.iter().all(|desc| desc.shape.rank() == order.axes().len()).then(Attrs::new)
     }
 
     /// Of operands with as many axes, those that have as many samples as the output.

@@ -1,6 +1,6 @@
 //! `Cast`: another dtype.
 
-use crate::{DTypes, Entry, Gradient, Operator, Params, Result, Schema, Shapes};
+use crate::{Attrs, DTypes, Entry, Gradient, Operator, Params, Permutation, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new().dtype("dtype", None, "The dtype of the output."));
@@ -44,6 +44,10 @@ impl Operator for Cast {
 
     fn is_cheap(&self, _: &Params) -> bool {
         true
+    }
+
+    fn permuted(&self, _: &Params, _: &[TensorDesc], _: &Permutation) -> Option<Attrs> {
+        Some(Attrs::new())
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

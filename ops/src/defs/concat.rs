@@ -1,8 +1,11 @@
 //! `Concat` and `stack`: tensors one after the other along an axis.
 
-use super::dims::axis_of;
+use super::dims::{axis_of, moved_axis};
 use super::layout::bare;
-use crate::{DTypes, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc};
+use crate::{
+    Attrs, DTypes, Entry, Error, Gradient, Operator, Params, PartialShape, Permutation, Result, Schema, Shapes,
+    TensorDesc,
+};
 use std::sync::LazyLock;
 
 const AXIS: std::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
@@ -93,6 +96,13 @@ impl Operator for Join {
 
     fn is_cheap(&self, _: &Params) -> bool {
         true
+    }
+
+    fn permuted(&self, params: &Params, inputs: &[TensorDesc], order: &Permutation) -> Option<Attrs> {
+        match self {
+            Join::Concat => moved_axis(params, "dim", inputs, order),
+            Join::Stack => None,
+        }
     }
 
     fn per_sample(&self, params: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {

@@ -1,6 +1,6 @@
 //! What operators that work element by element have in common.
 
-use crate::{Entry, Gradient, Operator, Params, Result, Schema, Shapes, TensorDesc};
+use crate::{Attrs, Entry, Gradient, Operator, Params, Permutation, Result, Schema, Shapes, TensorDesc};
 use std::sync::LazyLock;
 
 /// A schema without parameters.
@@ -142,6 +142,11 @@ impl Operator for Elementwise {
 
     fn is_cheap(&self, _: &Params) -> bool {
         self.cheap
+    }
+
+    /// Of backward operators some sum along an axis.
+    fn permuted(&self, _: &Params, _: &[TensorDesc], _: &Permutation) -> Option<Attrs> {
+        self.gradient.is_some().then(Attrs::new)
     }
 
     fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {

@@ -1,7 +1,7 @@
 //! `_FusedElementwise`: several elementwise operators as one, which passes make so that memory is gone over once.
 
 use super::{elemwise_binary, scalar, unary};
-use crate::{Error, Kind, Operator, Params, Result, Schema, Shapes, TensorDesc};
+use crate::{Attrs, Error, Kind, Operator, Params, Permutation, Result, Schema, Shapes, TensorDesc};
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -206,6 +206,10 @@ impl Operator for FusedElementwise {
 
     fn inplace(&self, params: &Params) -> Vec<(usize, usize)> {
         (0..params.usize("num_args")).map(|i| (i, 0)).collect()
+    }
+
+    fn permuted(&self, _: &Params, _: &[TensorDesc], _: &Permutation) -> Option<Attrs> {
+        Some(Attrs::new())
     }
 
     fn per_sample(&self, _: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {

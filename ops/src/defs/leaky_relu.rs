@@ -1,7 +1,8 @@
 //! `LeakyReLU`: rectifiers that let something of negative numbers through.
 
 use crate::{
-    Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Recompute, Result, Schema, Shapes, TensorDesc,
+    Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Permutation, Recompute, Result, Schema, Shapes,
+    TensorDesc,
 };
 use std::sync::LazyLock;
 
@@ -107,6 +108,11 @@ impl Operator for LeakyRelu {
         let name = format!("{}_recomputed", again.node);
         let output = again.graph.add("elemwise_mul", &name, Attrs::new(), &[data, mask])?;
         Ok(Some(vec![output, mask]))
+    }
+
+    /// gamma of prelu is of axis 1, and rrelu draws a number for each place.
+    fn permuted(&self, params: &Params, _: &[TensorDesc], _: &Permutation) -> Option<Attrs> {
+        (!is(params, "prelu") && !is(params, "rrelu")).then(Attrs::new)
     }
 
     fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {

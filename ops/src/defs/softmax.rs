@@ -1,8 +1,11 @@
 //! `softmax`, `log_softmax` and `softmin` along one axis.
 
-use super::dims::axis_of;
+use super::dims::{axis_of, moved_axis};
 use super::elementwise::Elementwise;
-use crate::{DTypes, Entry, Error, Gradient, Kind, Operator, Params, Result, Schema, Shapes, TensorDesc, Value};
+use crate::{
+    Attrs, DTypes, Entry, Error, Gradient, Kind, Operator, Params, Permutation, Result, Schema, Shapes, TensorDesc,
+    Value,
+};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -83,6 +86,10 @@ impl Operator for Softmax {
 
     fn inplace(&self, _: &Params) -> Vec<(usize, usize)> {
         vec![(0, 0)]
+    }
+
+    fn permuted(&self, params: &Params, inputs: &[TensorDesc], order: &Permutation) -> Option<Attrs> {
+        moved_axis(params, "axis", inputs, order)
     }
 
     fn per_sample(&self, params: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {

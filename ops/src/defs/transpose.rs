@@ -1,7 +1,7 @@
 //! `transpose`: the axes in another order.
 
 use super::dims::axis_of;
-use crate::{Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, Value};
+use crate::{Attrs, Entry, Error, Gradient, Operator, Params, PartialShape, Result, Schema, Shapes, TensorDesc, Value};
 use std::sync::LazyLock;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -58,6 +58,12 @@ impl Operator for Transpose {
 
     fn is_cheap(&self, _: &Params) -> bool {
         true
+    }
+
+    /// Where samples stay along the first axis.
+    fn per_sample(&self, params: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {
+        let order = transpose_order(params, inputs.first()?.shape.rank()).ok()?;
+        (order.first() == Some(&0)).then(|| vec![0])
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

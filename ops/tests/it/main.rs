@@ -8,6 +8,7 @@ mod geometry;
 mod gradient;
 mod inference;
 mod kernel_ctx;
+mod layout;
 mod operators;
 mod registry;
 mod schema;

@@ -47,8 +47,8 @@ pub(super) fn fold_constants(graph: &mut Graph, context: &Context<'_>) -> Result
     Ok(())
 }
 
-/// Takes out the constants that only other constants were made of.
-fn drop_unread(graph: &mut Graph, made: &[usize]) {
+/// Takes out those of these constants that nobody reads any more.
+pub(super) fn drop_unread(graph: &mut Graph, made: &[usize]) {
     let wanted = crate::plan::wanted(graph);
     let mut keep = vec![true; graph.nodes.len()];
     for &i in made {
