@@ -11,12 +11,7 @@ use std::collections::BTreeSet;
 /// # Errors
 /// [`Error::Contract`] that names the pair and what is wanted: one of an input or output that is not there or of an input that
 /// the operator changes, and one that is declared twice.
-pub fn check_inplace(
-    pairs: &[(usize, usize)],
-    num_inputs: usize,
-    num_outputs: usize,
-    mutated: &[usize],
-) -> Result<()> {
+pub fn check_inplace(pairs: &[(usize, usize)], num_inputs: usize, num_outputs: usize, mutated: &[usize]) -> Result<()> {
     let mut seen = BTreeSet::new();
     for &(input, output) in pairs {
         let wrong = if input >= num_inputs {

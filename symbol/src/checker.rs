@@ -9,8 +9,8 @@
 
 mod in_place;
 
-use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput, View};
 use crate::Graph;
+use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput, View};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use varflow_ops::{ALIGN_BYTES, Entry, Error, Result, TensorDesc};

@@ -14,7 +14,8 @@ use varflow::ops::{Shape, TensorDesc};
 
 /// Each declared in-place pair alone and all together, against the same run with memory apart.
 pub(crate) fn in_place(subject: &Subject, teller: &mut Teller) -> Finding {
-    let declared = |what: &'static str, pairs: &[(usize, usize)]| pairs.iter().map(move |p| (what, *p)).collect::<Vec<_>>();
+    let declared =
+        |what: &'static str, pairs: &[(usize, usize)]| pairs.iter().map(move |p| (what, *p)).collect::<Vec<_>>();
     let mut untried: BTreeSet<_> = declared("forward", &subject.table.inplace).into_iter().collect();
     if let Some(backward) = &subject.table.backward {
         untried.extend(declared("backward", &backward.inplace));
@@ -38,7 +39,8 @@ pub(crate) fn in_place(subject: &Subject, teller: &mut Teller) -> Finding {
             for order in [Order::Up, Order::Down] {
                 site.run(&mut stage, How { order, ..PLAIN }, teller)?;
                 if stage.output_bytes() != apart.output_bytes() {
-                    let down = if order == Order::Down { ", where its loop goes from the end to the start," } else { "" };
+                    let down =
+                        if order == Order::Down { ", where its loop goes from the end to the start," } else { "" };
                     return Err(site.fail(&format!("{list}{down} gives other results than apart from it")));
                 }
             }
@@ -112,7 +114,9 @@ pub(crate) fn per_sample(subject: &Subject, teller: &mut Teller) -> Finding {
         let Some(inputs) = site.case.op.per_sample(&site.case.params, &site.case.inputs) else { continue };
         let says = format!("says that it works on samples one by one, which inputs {inputs:?} hold");
         let Some(samples) = samples(&site.case, &inputs) else {
-            let text = format!("{says}, wanted inputs that it has, with as many elements along their first axis as each output");
+            let text = format!(
+                "{says}, wanted inputs that it has, with as many elements along their first axis as each output"
+            );
             return Err(site.fail(&text));
         };
         if samples < 2 {
@@ -122,23 +126,34 @@ pub(crate) fn per_sample(subject: &Subject, teller: &mut Teller) -> Finding {
         let (whole, whole_states) = run(&site, &site.case, &site.values, teller)?;
         let mut states = site.values.clone();
         for part in parts {
-            let case = cut(&site.case, &inputs, &part).map_err(|e| site.fail(&format!("{says}, and of a part: {e}")))?;
+            let case =
+                cut(&site.case, &inputs, &part).map_err(|e| site.fail(&format!("{says}, and of a part: {e}")))?;
             let bytes_of = |desc: &TensorDesc| desc.len_bytes() / samples;
             let piece = |all: &[u8], n: usize| all[part.start * n..part.end * n].to_vec();
             let values: Vec<Vec<u8>> = (0..states.len())
-                .map(|i| if inputs.contains(&i) { piece(&site.values[i], bytes_of(&site.case.inputs[i])) } else { states[i].clone() })
+                .map(|i| {
+                    if inputs.contains(&i) {
+                        piece(&site.values[i], bytes_of(&site.case.inputs[i]))
+                    } else {
+                        states[i].clone()
+                    }
+                })
                 .collect();
             let (outputs, after) = run(&site, &case, &values, teller)?;
             for (o, desc) in site.case.outputs.iter().enumerate() {
                 if outputs[o] != piece(&whole[o], bytes_of(desc)) {
-                    let text = format!("{says}, and of samples {part:?} of {samples} alone gives another output {o} than of all");
+                    let text = format!(
+                        "{says}, and of samples {part:?} of {samples} alone gives another output {o} than of all"
+                    );
                     return Err(site.fail(&text));
                 }
             }
             after.into_iter().for_each(|(i, bytes)| states[i] = bytes);
         }
         if let Some((i, _)) = whole_states.iter().find(|(i, bytes)| states[*i] != *bytes) {
-            return Err(site.fail(&format!("{says}, and leaves another input {i} behind after two parts than after all")));
+            return Err(
+                site.fail(&format!("{says}, and leaves another input {i} behind after two parts than after all"))
+            );
         }
         split += 1;
     }
@@ -163,7 +178,8 @@ fn cut(case: &Case, inputs: &[usize], part: &Range<usize>) -> Result<Case, Strin
         dims[0] = part.len();
         Shape::new(&dims)
     };
-    let of = |(i, desc): (usize, &TensorDesc)| Some(if inputs.contains(&i) { of_part(desc) } else { desc.shape.clone() });
+    let of =
+        |(i, desc): (usize, &TensorDesc)| Some(if inputs.contains(&i) { of_part(desc) } else { desc.shape.clone() });
     let known: Vec<Option<Shape>> = case.inputs.iter().enumerate().map(of).collect();
     let made = Case::infer(&case.op, &case.params, &known, case.inputs[0].dtype)?;
     for (o, (desc, whole)) in made.outputs.iter().zip(&case.outputs).enumerate() {
