@@ -19,8 +19,8 @@ const FAULTS: [(&str, &str, &str); 9] = [
     ),
     ("Both", "in place", "output 0 in the place of input 0 and output 1 in the place of input 1 gives other results"),
     ("Half", "in place", "forward declares that output 0 may take the memory of input 0, and in no use that was tried"),
-    ("Shifted", "view", "in input 0 from byte 12 on, and its kernel writes another element 0"),
-    ("Beyond", "view", "in input 0 from byte 48 on, wanted at most 24, and a multiple of 4"),
+    ("Shifted", "view", "in input 0 from byte 4 on, and its kernel writes another element 0"),
+    ("Beyond", "view", "in input 0 from byte 64 on, wanted at most 32, and a multiple of 4"),
     (
         "Centred",
         "per sample",
