@@ -75,6 +75,9 @@ pub trait Operator: Send + Sync {
     }
 
     /// Pairs (input, output) that may share memory, best first. Kernels reach them through `KernelCtx::pair`.
+    ///
+    /// Those of which sizes or dtypes differ are not used. What else must hold of them is said at
+    /// [`check_inplace`](crate::check_inplace).
     fn inplace(&self, _params: &Params) -> Vec<(usize, usize)> {
         Vec::new()
     }
@@ -83,6 +86,12 @@ pub trait Operator: Send + Sync {
     /// shape: then nothing need be computed. `None` where it is not, as by default.
     fn view(&self, _params: &Params, _input: &TensorDesc, _output: &TensorDesc) -> Option<usize> {
         None
+    }
+
+    /// What the addresses of its inputs are multiples of, as its kernels want it: a power of two up to
+    /// [`ALIGN_BYTES`](crate::ALIGN_BYTES). By default each may be wherever an element may.
+    fn align_bytes(&self) -> usize {
+        1
     }
 
     /// Inputs that it changes. By default its auxiliary states.

@@ -15,6 +15,7 @@ mod iterator;
 mod kernel;
 mod library;
 mod operator;
+mod planning;
 mod provider;
 mod read;
 mod reduction;

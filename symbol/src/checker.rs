@@ -7,8 +7,10 @@
 //! between the task that made the value and the one that reads it. So under every schedule that the engine allows, each
 //! value is intact whenever it is read.
 
+mod in_place;
+
+use crate::Graph;
 use crate::plan::{EntryMap, Occupant, Place, Plan, PlanInput, View};
-use crate::{Graph, Node};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use varflow_ops::{ALIGN_BYTES, Entry, Error, Result, TensorDesc};
@@ -19,7 +21,8 @@ const MAX_TASKS: usize = 40_000;
 /// Checks a plan against what it was made for.
 ///
 /// # Errors
-/// [`Error::Contract`] that names the two tasks and the bytes, or the entry and what is wrong with its place, or says that
+/// [`Error::Contract`] that names the two tasks and the bytes, or the entry and what is wrong with its place, or the operator and the
+/// in-place pair that it does not declare or that does not fit, or says that
 /// the graph is too large to be checked: 40,000 tasks are thought through, which is 20,000 nodes of one phase, or about
 /// 6,000 of two phases alike.
 pub fn check_plan(input: &PlanInput<'_>, plan: &Plan) -> Result<()> {
@@ -34,6 +37,7 @@ pub fn check_plan(input: &PlanInput<'_>, plan: &Plan) -> Result<()> {
     let subject = Subject { graph, descs, workspace_bytes, plan, hosts: hosts.collect() };
     subject.check_views()?;
     subject.check_hosts(input)?;
+    subject.check_in_place()?;
     for node in input.phases.iter().flatten() {
         subject.check_node(*node)?;
     }
@@ -228,7 +232,9 @@ impl Subject<'_> {
         if self.workspace_bytes[i] > 0 && self.plan.workspaces[i].is_none() && !self.is_view(i) {
             return refuse(format!("has no memory for its workspace of {} bytes", self.workspace_bytes[i]));
         }
+        self.check_alignment(node)?;
         let touches = self.touches(i);
+        let touched: Vec<Occupant> = touches.iter().map(|(v, _)| *v).collect();
         for (p, (value, kind)) in touches.iter().enumerate() {
             let Some(bytes) = self.bytes(*value) else { continue };
             let (whole, end) = match bytes.of {
@@ -241,26 +247,12 @@ impl Subject<'_> {
             for (other, other_kind) in &touches[..p] {
                 let apart = self.bytes(*other).is_none_or(|b| !meet(&b, &bytes));
                 let both_read = *kind == Kind::Read && *other_kind == Kind::Read;
-                if !apart && !both_read && !self.is_in_place(node, &touches, *other, *value) {
+                if !apart && !both_read && !self.is_in_place(node, &touched, *other, *value) {
                     return refuse(format!("{other:?} and {value:?} share bytes, which it does not allow"));
                 }
             }
         }
         Ok(())
-    }
-
-    /// Whether the operator allows that `output` takes the place of `input`, as it does here: the same bytes, and no
-    /// other of its tensors there.
-    fn is_in_place(&self, node: &Node, touches: &[(Occupant, Kind)], input: Occupant, output: Occupant) -> bool {
-        let (Occupant::Entry(from), Occupant::Entry(to)) = (input, output) else { return false };
-        let declared = node.op.as_ref().is_some_and(|op| {
-            let pairs = op.inplace(&node.params);
-            pairs.iter().any(|(i, o)| node.inputs.get(*i).map(|e| self.root(*e)) == Some(from) && *o == to.output)
-        });
-        let bytes = self.bytes(output);
-        let others =
-            touches.iter().filter(|(v, _)| self.bytes(*v).zip(bytes.clone()).is_some_and(|(a, b)| meet(&a, &b)));
-        declared && bytes == self.bytes(input) && self.descs[from].dtype == self.descs[to].dtype && others.count() == 2
     }
 
     fn check_touches(&self, tasks: &[usize], order: &Order) -> Result<()> {

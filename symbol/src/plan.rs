@@ -16,6 +16,7 @@ mod blocks;
 mod clobber;
 mod concurrency;
 mod data_order;
+mod declared;
 mod edges;
 mod entry_map;
 mod liveness;
@@ -139,9 +140,11 @@ impl Plan {
     /// many orders, a graph of 10⁵ nodes in few.
     ///
     /// # Errors
-    /// [`Error::Contract`](varflow_ops::Error::Contract) when the phases are no execution order of the graph.
+    /// [`Error::Contract`](varflow_ops::Error::Contract) when the phases are no execution order of the graph, or a node's operator
+    /// declares in-place pairs that [cannot be](varflow_ops::check_inplace).
     pub fn new(input: &PlanInput<'_>) -> Result<Plan> {
         let graph = input.graph;
+        declared::check_declared(graph)?;
         let live = Liveness::new(input)?;
         let wanted = wanted(graph);
         let concurrency = Concurrency::new(input, &live.order);

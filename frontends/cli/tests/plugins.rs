@@ -47,7 +47,7 @@ fn a_plugin_operator_is_listed_shown_planned_trained_and_resumed() {
         assert!(shown.contains(text), "no \"{text}\" in: {shown}");
     }
     let doctor = ok(&[&["doctor"], &plugin[..]].concat()).out;
-    assert!(doctor.contains(&format!("hard_sigmoid 0.1.0 ({file}), ABI 2: operators HardSigmoid")), "{doctor}");
+    assert!(doctor.contains(&format!("hard_sigmoid 0.1.0 ({file}), ABI 3: operators HardSigmoid")), "{doctor}");
 
     let net = folder.arg("net.json");
     std::fs::write(&net, NET).unwrap();

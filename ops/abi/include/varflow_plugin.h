@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 /* The version that this header describes. */
-#define VARFLOW_ABI_VERSION 2u
+#define VARFLOW_ABI_VERSION 3u
 /* The oldest version that a host of this version accepts, and what abi_oldest is to be where a plug-in needs nothing newer. */
 #define VARFLOW_ABI_OLDEST 1u
 
@@ -181,7 +181,8 @@ typedef struct {
 
 /* One run of a kernel or reduction. An output has the same data as an input if that is a declared in-place pair, and the host
  * chose so; inputs that are not declared as mutated must not be written. Every wanted output is to be written wholly: what is in
- * it at first is arbitrary. Tensors are aligned to 64 bytes. */
+ * it at first is arbitrary. Tensors are aligned to 64 bytes. Random numbers are for reductions and for operators that say VF_RANDOM:
+ * the run of another operator that asks for them fails. */
 typedef struct {
   uint32_t struct_size;
   uint32_t reserved;
@@ -234,7 +235,8 @@ typedef struct {
 
 enum {
   VF_VARIADIC = 1, /* takes any number of inputs arg0, arg1, ...: their number is the parameter num_args, which it must have */
-  VF_RANDOM = 2,   /* its outputs depend on more than its inputs */
+  VF_RANDOM = 2,   /* its outputs depend on more than its inputs: on random numbers. Others are computed once where the same is
+                    * computed twice, and again where a result was let go */
   VF_LOSS = 4      /* its gradient does not depend on one that comes from outside */
 };
 
@@ -295,7 +297,11 @@ typedef struct {
                    const vf_entry *inputs, vf_entry *out, vf_message *message);
 } vf_gradient;
 
-/* What an operator means, and how it is computed. */
+/* What an operator means, and how it is computed.
+ *
+ * In-place pairs are of inputs and outputs that it has, none of an input that it changes, and none is there twice. Where input and
+ * output have not as many bytes of one dtype, as with broadcasting, the pair is not used; nor, where names depend on parameters, if
+ * there is no such input or output. */
 typedef struct {
   uint32_t struct_size;
   uint32_t flags;
@@ -326,6 +332,19 @@ typedef struct {
   const vf_kernel *const *kernels;
   /* Since version 2. Floating-point operations of one forward pass, for summaries; NULL: not known. */
   double (*flops)(void *context, const vf_call *call);
+  /* Since version 3, the rest: what planners of memory make use of. In a vf_call of these, node is empty and is_train 0. */
+  /* Whether computing it takes about as long as reading its inputs and writing its outputs: not 0. In training it may then be computed
+   * a second time rather than kept, unless it is VF_RANDOM or changes inputs. NULL: no. */
+  int32_t (*is_cheap)(void *context, const vf_value *values);
+  /* Whether it works on samples one by one in inference: not 0. Then it sets those of holds_samples, which are 0 at first and as many as
+   * there are inputs, to 1 whose inputs hold samples along their first axis. Sample i of each output comes from sample i of these, of
+   * which each has as many as each output, and from all of the other inputs. The call has no outputs: num_outputs is 0. A batch may
+   * then be computed in parts. Not asked where it is VF_RANDOM. NULL: no. */
+  int32_t (*per_sample)(void *context, const vf_call *call, uint8_t *holds_samples);
+  /* At which byte of the first input the only output lies, if it is a part of that input, or all of it, under another shape; -1 if it
+   * is not. The call has these two alone. The kernel, which computes the same, is then called only where the output is to have memory
+   * of its own. Not asked where it is VF_RANDOM or changes inputs. NULL: it is not. */
+  int64_t (*view)(void *context, const vf_call *call);
 } vf_operator;
 
 /* ---- Data iterators ----------------------------------------------------------------------------------------------------- */

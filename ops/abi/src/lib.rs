@@ -16,7 +16,7 @@ use std::ptr;
 pub const HEADER: &str = include_str!("../include/varflow_plugin.h");
 
 /// The version that the header describes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The oldest version that is still accepted.
 pub const OLDEST: u32 = 1;
 /// The exported symbol of a plug-in, an [`EntryFn`].
@@ -335,6 +335,9 @@ structures! {
         num_kernels: usize,
         kernels: *const *const Kernel,
         flops: Option<unsafe extern "C" fn(context: *mut c_void, call: *const Call) -> f64>,
+        is_cheap: Option<unsafe extern "C" fn(context: *mut c_void, values: *const Value) -> i32>,
+        per_sample: Option<unsafe extern "C" fn(context: *mut c_void, call: *const Call, holds_samples: *mut u8) -> i32>,
+        view: Option<unsafe extern "C" fn(context: *mut c_void, call: *const Call) -> i64>,
     }
     Part = "vf_part" { struct_size: u32, part_index: u32, num_parts: u32, reserved: u32, seed: u64, }
     Field = "vf_field" { name: Text, dtype: DLDataType, ndim: i32, shape: *const i64, }

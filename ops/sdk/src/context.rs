@@ -161,7 +161,8 @@ impl<'a> Context<'a> {
         Ok(unsafe { std::slice::from_raw_parts_mut(workspace.cast(), workspace_bytes / size_of::<T>()) })
     }
 
-    /// The random numbers of this node at this step.
+    /// The random numbers of this node at this step. For reductions, and operators that say [`IS_RANDOM`](crate::Operator::IS_RANDOM): the
+    /// host refuses the run of another that draws any.
     #[must_use]
     pub fn random(&self) -> Random<'_> {
         // SAFETY: the run may be used as long as `self`.

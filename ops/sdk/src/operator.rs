@@ -37,13 +37,17 @@ pub trait Operator: Sized + Send + Sync + 'static {
     /// Whether it takes any number of inputs `arg0`, `arg1`, …: their number is the parameter `num_args`, which it must have.
     const IS_VARIADIC: bool = false;
 
-    /// Whether its outputs depend on more than its inputs: on [random numbers](Context::random).
+    /// Whether its outputs depend on more than its inputs: on [random numbers](Context::random). A run that draws them is an error
+    /// where this is not said: two uses on the same inputs would be taken for one.
     const IS_RANDOM: bool = false;
 
     /// Whether it is a loss: its gradient does not depend on one that comes from outside.
     const IS_LOSS: bool = false;
 
     /// Pairs (input, output) that may share memory, best first. Elementwise methods of [`ViewMut`](crate::ViewMut) work on such.
+    ///
+    /// Each is of an input and an output that it has, and of no input that it changes. Where they have not as many bytes of one dtype,
+    /// as with broadcasting, the pair is not used; nor, where [`NAMES`](Self::NAMES) depend on parameters, if there is no such input.
     const IN_PLACE: &'static [(usize, usize)] = &[];
 
     /// The inputs that it changes, beside the auxiliary states: see [`Context::mutated`].
@@ -91,6 +95,43 @@ pub trait Operator: Sized + Send + Sync + 'static {
     /// A contradiction.
     fn infer_dtype(&self, dtypes: &mut DTypes) -> Result<()> {
         dtypes.all_same()
+    }
+
+    /// Whether computing it takes about as long as reading its inputs and writing its outputs. Where memory is short, a training pass
+    /// may then compute it a second time rather than keep its outputs: as at first, so only if it is not
+    /// [random](Self::IS_RANDOM) and changes no input.
+    fn is_cheap(&self) -> bool {
+        false
+    }
+
+    /// The inputs that hold samples along their first axis, if it works on samples one by one in inference: sample `i` of each output
+    /// then comes from sample `i` of these, of which each has as many as each output, and from all of the other inputs. A batch may
+    /// then be computed in parts, and take the memory of one. `None`: samples meet, or it is not known. The call has no outputs.
+    ///
+    /// ```
+    /// # use varflow_sdk::prelude::*;
+    /// # struct Relu;
+    /// # impl Operator for Relu {
+    /// #     const NAME: &'static str = "Relu";
+    /// #     const DOC: &'static str = "";
+    /// #     fn new(_: &Params) -> Result<Self> { Ok(Relu) }
+    /// #     fn forward<T: Float>(&self, _: &Context) -> Result<()> { Ok(()) }
+    /// // Elementwise:
+    /// fn per_sample(&self, _call: &Call) -> Option<Vec<usize>> {
+    ///     Some(vec![0])
+    /// }
+    /// # }
+    /// ```
+    fn per_sample(&self, _call: &Call<'_>) -> Option<Vec<usize>> {
+        None
+    }
+
+    /// At which byte of its first input its only output lies, if it is a part of that input, or all of it, under another shape:
+    /// then it may take no memory, and [`forward`](Self::forward), which computes the same, is called only where the output is to have
+    /// memory of its own. The call has the first input and the output alone. `None`: it is not. Not asked of an operator that is
+    /// [random](Self::IS_RANDOM) or changes inputs.
+    fn view(&self, _call: &Call<'_>) -> Option<usize> {
+        None
     }
 
     /// Prepares for forward runs, and returns how many bytes of [workspace](Context::workspace) each wants.

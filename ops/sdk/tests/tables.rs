@@ -240,6 +240,68 @@ fn the_table_says_what_the_trait_says() {
     assert_eq!(told(|m| unsafe { table.check.unwrap()(table.context, values.as_ptr(), m) }).0, status::BAD_PARAM);
 }
 
+/// Says all that planners may make use of.
+struct Sayer {
+    scale: f64,
+}
+
+impl Operator for Sayer {
+    const NAME: &'static str = "Sayer";
+    const DOC: &'static str = "Says things.";
+    fn params() -> Vec<Param> {
+        vec![Param::float("scale", "What it says goes by this.")]
+    }
+    fn new(params: &Params) -> Result<Self> {
+        Ok(Sayer { scale: params.float("scale") })
+    }
+    fn is_cheap(&self) -> bool {
+        self.scale > 0.0
+    }
+    fn per_sample(&self, call: &Call_) -> Option<Vec<usize>> {
+        assert!(self.scale < 9.0, "a fault");
+        (call.input_shape(0).ok()?.len() > 1).then(|| vec![1, 7])
+    }
+    fn view(&self, call: &Call_) -> Option<usize> {
+        Some(4 * (call.input_shape(0).ok()?[0] - call.output_shape(0).ok()?[0]))
+    }
+    fn forward<T: Float>(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn planners_are_told_what_the_trait_says() {
+    let table = operator::<Sayer>();
+    let call = |values: &[Value], inputs: &[DLTensor], outputs: &[DLTensor]| Call {
+        struct_size: size_of::<Call>() as u32,
+        is_train: 0,
+        node: c"".as_ptr(),
+        values: values.as_ptr(),
+        num_inputs: inputs.len(),
+        num_outputs: outputs.len(),
+        inputs: inputs.as_ptr(),
+        outputs: outputs.as_ptr(),
+        wanted: ptr::null(),
+    };
+    let cheap = |scale| unsafe { table.is_cheap.unwrap()(table.context, [float(scale)].as_ptr()) };
+    assert_eq!((cheap(1.0), cheap(-1.0)), (1, 0));
+    let of = |shape: &'static [i64]| tensor(ptr::null_mut(), F32, shape);
+    let samples = |scale, shape| {
+        let (values, inputs, mut holds) = ([float(scale)], [of(shape), of(shape)], [0; 2]);
+        let told = call(&values, &inputs, &[]);
+        (unsafe { table.per_sample.unwrap()(table.context, &raw const told, holds.as_mut_ptr()) }, holds)
+    };
+    assert_eq!(samples(1.0, &[2, 3]), (1, [0, 1]), "an input that is not there is left out");
+    assert_eq!(samples(1.0, &[2]), (0, [0, 0]));
+    assert_eq!(samples(9.0, &[2, 3]), (0, [0, 0]), "a panic says nothing");
+    let (values, inputs, outputs) = ([float(1.0)], [of(&[5])], [of(&[2])]);
+    let view = |outputs: &[DLTensor]| {
+        let told = call(&values, &inputs, outputs);
+        unsafe { table.view.unwrap()(table.context, &raw const told) }
+    };
+    assert_eq!((view(&outputs), view(&[])), (12, -1));
+}
+
 #[test]
 fn shapes_go_both_ways_and_contradictions_name_both() {
     let table = operator::<Scale>();

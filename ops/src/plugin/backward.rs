@@ -5,7 +5,7 @@ use super::tables::BackwardTable;
 use crate::infer::{DTypes, Shapes};
 use crate::operator::{Entry, Gradient, Operator};
 use crate::schema::{Attrs, Params, Schema};
-use crate::{PartialShape, Result};
+use crate::{ALIGN_BYTES, PartialShape, Result};
 use std::sync::Arc;
 
 /// The name of the backward operator.
@@ -209,5 +209,9 @@ impl Operator for Backward {
 
     fn is_deterministic(&self) -> bool {
         self.forward.is_deterministic()
+    }
+
+    fn align_bytes(&self) -> usize {
+        ALIGN_BYTES
     }
 }

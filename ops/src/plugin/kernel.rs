@@ -3,7 +3,7 @@
 
 use super::call::{Place, Values, c_text, call};
 use super::library::Source;
-use super::run;
+use super::run::{self, Draws};
 use super::tables::KernelTable;
 use super::tensors::Tensors;
 use crate::async_run::AsyncRun;
@@ -53,6 +53,7 @@ struct Instance {
     instance: *mut c_void,
     workspace_bytes: usize,
     tensors: Arc<Tensors>,
+    draws: Draws,
     place: Place,
 }
 
@@ -77,6 +78,8 @@ impl Instance {
             instance: ptr::null_mut(),
             workspace_bytes: 0,
             tensors: Arc::new(tensors),
+            // What passes over the graph go by, which need not be the operator that came with the kernel.
+            draws: if of.op.is_deterministic() { Draws::Refused } else { Draws::Allowed },
             place,
         };
         if let Some(create) = kernel.table.create {
@@ -154,7 +157,7 @@ impl Kernel for Instance {
         let Some(function) = self.table.run else { return self.missing() };
         self.check_workspace(ctx)?;
         // SAFETY: a function of the table, called as the header says: the task of `ctx` holds the tensors until it returns.
-        run::run(&self.tensors, ctx, |run, message| unsafe {
+        run::run(&self.tensors, ctx, self.draws, |run, message| unsafe {
             function(self.table.context, self.instance, run, message)
         })
         .map_err(|e| e.at(self.place.to_string()))
@@ -171,7 +174,7 @@ impl Kernel for Instance {
             return run.complete(checked);
         }
         // SAFETY: as in `run`, but that `run` holds the tensors until it is completed.
-        run::start(&self.tensors, self.tensors.clone(), run, &self.place, |run, done, message| unsafe {
+        run::start(&self.tensors, self.tensors.clone(), run, &self.place, self.draws, |run, done, message| unsafe {
             function(self.table.context, self.instance, run, done, message)
         });
     }

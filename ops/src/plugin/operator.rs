@@ -5,16 +5,14 @@ use super::backward::Backward;
 use super::call::{Values, call};
 use super::dlpack::{from_dlpack, to_dlpack};
 use super::gradient;
-use super::kernel::with_call;
 use super::library::Source;
 use super::read;
 use super::tables::OperatorTable;
-use super::tensors::Tensors;
 use crate::infer::{DTypes, Shapes};
 use crate::kernel::KernelCall;
 use crate::operator::{Entry, Gradient, Operator};
 use crate::schema::{Params, Schema};
-use crate::{Error, PartialShape, Result};
+use crate::{ALIGN_BYTES, Error, PartialShape, Result, TensorDesc};
 use std::sync::{Arc, Mutex, PoisonError};
 use varflow_abi::{self as abi, DLDataType, MAX_NDIM, flags};
 
@@ -119,7 +117,8 @@ impl PluginOperator {
             // SAFETY: a function of the table, called as the header says.
             call(|message| unsafe { function(self.table.table.context, values.as_ptr(), message) })?;
         }
-        self.try_names(params).map(|_| ())
+        self.try_names(params)?;
+        self.check_pairs(params).map_err(|e| e.at(format!("operator {}", self.table.name)))
     }
 
     fn try_infer_shape(&self, params: &Params, shapes: &mut Shapes) -> Result<()> {
@@ -299,9 +298,24 @@ impl Operator for PluginOperator {
 
     fn flops(&self, of: &KernelCall<'_>) -> Option<f64> {
         let function = self.table.table.flops?;
-        let tensors = Tensors::new(abi::device::CPU, of.inputs, of.outputs).ok()?;
         // SAFETY: a function of the table, called as the header says.
-        with_call(of, &tensors, |about| unsafe { function(self.table.table.context, about) }).ok()
+        self.ask(of, |about| unsafe { function(self.table.table.context, about) })
+    }
+
+    fn align_bytes(&self) -> usize {
+        ALIGN_BYTES
+    }
+
+    fn is_cheap(&self, params: &Params) -> bool {
+        self.says_is_cheap(params)
+    }
+
+    fn per_sample(&self, params: &Params, inputs: &[TensorDesc]) -> Option<Vec<usize>> {
+        self.says_per_sample(params, inputs)
+    }
+
+    fn view(&self, params: &Params, input: &TensorDesc, output: &TensorDesc) -> Option<usize> {
+        self.says_view(params, input, output)
     }
 
     fn gradient(&self, grad: &mut Gradient<'_>) -> Result<Vec<Option<Entry>>> {

@@ -3,7 +3,7 @@
 
 use super::call::{Place, c_text};
 use super::library::Source;
-use super::run;
+use super::run::{self, Draws};
 use super::tables::ReductionTable;
 use super::tensors::Tensors;
 use crate::async_run::AsyncRun;
@@ -56,7 +56,7 @@ impl PluginReduction {
         };
         let prepared = Prepared::new(key, ctx)?;
         // SAFETY: a function of the table, called as the header says: the task of `ctx` holds the tensors until it returns.
-        run::run(&prepared.tensors, ctx, |run, message| unsafe {
+        run::run(&prepared.tensors, ctx, Draws::Allowed, |run, message| unsafe {
             function(table.context, prepared.key.as_ptr(), run, message)
         })
     }
@@ -109,7 +109,7 @@ impl Reduction for PluginReduction {
         };
         // SAFETY: a function of the table, called as the header says: `run` holds the tensors until it is completed, and with it
         // is kept what is prepared, the key included.
-        run::start(&prepared.tensors, prepared.clone(), run, &place, |run, done, message| unsafe {
+        run::start(&prepared.tensors, prepared.clone(), run, &place, Draws::Allowed, |run, done, message| unsafe {
             function(table.context, prepared.key.as_ptr(), run, done, message)
         });
     }

@@ -19,17 +19,33 @@ struct Host<'a> {
     /// None in an asynchronous run: its loops run on the thread that calls for them.
     task: Option<&'a TaskCtx<'a>>,
     rng: Philox,
+    draws: Draws,
     /// Whether a loop did not come to its end.
     broken: AtomicBool,
+    /// Whether random numbers were asked for that it may not have.
+    drew: AtomicBool,
+}
+
+/// Whether what runs may ask for random numbers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Draws {
+    Allowed,
+    /// Its operator does not say that it does: passes over graphs take results of it that look alike for the same.
+    Refused,
 }
 
 impl Host<'_> {
-    fn new<'a>(ctx: &KernelCtx<'a>) -> Host<'a> {
-        Host { task: ctx.task(), rng: ctx.rng(), broken: AtomicBool::new(false) }
+    fn new<'a>(task: Option<&'a TaskCtx<'a>>, rng: Philox, draws: Draws) -> Host<'a> {
+        Host { task, rng, draws, broken: AtomicBool::new(false), drew: AtomicBool::new(false) }
     }
 
-    /// Whether all loops came to their ends.
+    /// Whether all loops came to their ends, and no numbers were drawn that may not be.
     fn ended(&self) -> Result<()> {
+        // Relaxed: as `broken`; a thread of the plug-in's own ends its work before the run ends.
+        if self.drew.load(Ordering::Relaxed) {
+            let wanted = "wanted its flag VF_RANDOM, which is IS_RANDOM in Rust";
+            return Err(Error::Contract(format!("draws random numbers, and its operator does not say so: {wanted}")));
+        }
         // Relaxed: see `parallel_for`.
         if self.broken.load(Ordering::Relaxed) {
             return Err(Error::Plugin("called parallel_for without a body, or its loop panicked".to_string()));
@@ -75,7 +91,16 @@ unsafe extern "C" fn parallel_for(host: *mut c_void, n: usize, body: Option<abi:
 /// `host` leads to a [`Host`]; `out` has room for `n` numbers.
 unsafe extern "C" fn random(host: *mut c_void, first: u64, out: *mut u32, n: usize) {
     // SAFETY: by the contract.
-    let rng = unsafe { &*host.cast::<Host<'_>>() }.rng;
+    let host = unsafe { &*host.cast::<Host<'_>>() };
+    if host.draws == Draws::Refused {
+        host.drew.store(true, Ordering::Relaxed);
+        if n > 0 {
+            // SAFETY: by the contract.
+            unsafe { ptr::write_bytes(out, 0, n) };
+        }
+        return;
+    }
+    let rng = host.rng;
     let mut done = 0;
     while done < n {
         let at = first.wrapping_add(done as u64);
@@ -115,10 +140,11 @@ fn run_table(tensors: &[DLTensor], num_inputs: usize, ctx: &KernelCtx<'_>, host:
 pub(super) fn run(
     tensors: &Tensors,
     ctx: &KernelCtx<'_>,
+    draws: Draws,
     function: impl FnOnce(*const abi::Run, *mut Message) -> Status,
 ) -> Result<()> {
     let filled = tensors.fill(ctx)?;
-    let host = Host::new(ctx);
+    let host = Host::new(ctx.task(), ctx.rng(), draws);
     let run = run_table(&filled, tensors.inputs().len(), ctx, &raw const host);
     call(|message| function(&raw const run, message))?;
     host.ended()
@@ -170,6 +196,7 @@ pub(super) fn start(
     prepared: Arc<dyn std::any::Any + Send + Sync>,
     mut run: AsyncRun,
     place: &Place,
+    draws: Draws,
     function: impl FnOnce(*const abi::Run, abi::Completion, *mut Message) -> Status,
 ) {
     let ctx = run.ctx();
@@ -180,7 +207,7 @@ pub(super) fn start(
             return run.complete(Err(e.at(place.to_string())));
         }
     };
-    let host = Arc::new(Host { task: None, rng: ctx.rng(), broken: AtomicBool::new(false) });
+    let host = Arc::new(Host::new(None, ctx.rng(), draws));
     let table = run_table(&filled, tensors.inputs().len(), &ctx, Arc::as_ptr(&host));
     drop(ctx);
     let table = Arc::new(Table { run: table, _tensors: filled, host, _prepared: prepared });

@@ -5,7 +5,7 @@ use super::dlpack::{device_kind, from_dlpack};
 use super::read;
 use crate::device::DeviceKind;
 use crate::schema::{Kind, Value};
-use crate::{DType, Error, Result, Schema, UpdateRule};
+use crate::{DType, Error, Result, Schema, UpdateRule, check_inplace};
 use varflow_abi::{self as abi, flags};
 
 /// How an operator is computed on one kind of device.
@@ -226,20 +226,25 @@ impl OperatorTable {
         if self.backward.is_some() && self.table.gradient.is_some() {
             return refuse("has a gradient as a kernel and one as nodes, wanted one of them");
         }
+        // Positions count in lists that may depend on parameters.
+        let outputs = if self.table.names.is_some() { usize::MAX } else { self.outputs.len() };
         if self.table.names.is_some() || self.is_variadic() {
-            return Ok(()); // positions count in lists that depend on parameters
+            return check_inplace(&self.inplace, usize::MAX, outputs, &self.mutated);
         }
-        let (i, o) = (self.inputs.len() + self.auxiliaries.len(), self.outputs.len());
+        let (i, o) = (self.inputs.len() + self.auxiliaries.len(), outputs);
         if self.table.num_hidden_outputs > o {
             return refuse(format!("hides {} outputs, and has {o}", self.table.num_hidden_outputs));
         }
-        within("an in-place pair", self.inplace.iter().map(|p| p.0), i, "input")?;
-        within("an in-place pair", self.inplace.iter().map(|p| p.1), o, "output")?;
         within("its mutated inputs", self.mutated.iter().copied(), i, "input")?;
+        let mutated: Vec<usize> = self.mutated.iter().copied().chain(self.inputs.len()..i).collect();
+        check_inplace(&self.inplace, i, o, &mutated)?;
         let Some(backward) = &self.backward else { return Ok(()) };
         within("what its backward kernel reads", backward.inputs.iter().copied(), i, "input")?;
         within("what its backward kernel reads", backward.outputs.iter().copied(), o, "output")?;
-        within("what has no gradient", backward.no_gradient.iter().copied(), self.inputs.len(), "input")
+        within("what has no gradient", backward.no_gradient.iter().copied(), self.inputs.len(), "input")?;
+        let in_grads = (0..self.inputs.len()).filter(|i| !backward.no_gradient.contains(i)).count();
+        let read = o - self.table.num_hidden_outputs + backward.inputs.len() + backward.outputs.len();
+        check_inplace(&backward.inplace, read, in_grads, &[]).map_err(|e| e.at("its backward kernel"))
     }
 
     /// Whether it takes any number of inputs.

@@ -2,7 +2,7 @@
 
 use super::compile::{Built, build, build_with};
 use super::{attrs, engine};
-use varflow_ops::{Registry, Run, Tensor, invoke};
+use varflow_ops::{DType, Registry, Run, Tensor, TensorDesc, invoke};
 
 fn copies(built: &Built) -> bool {
     let (e, mut registry) = (engine(), Registry::new());
@@ -22,6 +22,20 @@ fn a_plugin_of_version_1_works() {
 }
 
 #[test]
+fn a_plugin_of_version_2_says_nothing_to_planners() {
+    let built = build_with("tests/v2", "minimal.c", &[]);
+    let mut registry = Registry::new();
+    assert_eq!(registry.load(built.path()).unwrap().abi_version(), 2);
+    let copy = registry.operator("Copy").unwrap();
+    let params = copy.schema().parse(&attrs(&[])).unwrap();
+    let desc = TensorDesc::new([4], DType::F32);
+    assert!(!copy.is_cheap(&params));
+    assert_eq!(copy.per_sample(&params, std::slice::from_ref(&desc)), None);
+    assert_eq!(copy.view(&params, &desc, &desc), None);
+    assert!(copies(&built));
+}
+
+#[test]
 fn a_plugin_of_a_later_version_works_if_it_can() {
     let built = build("minimal.c", &["-DABI=9", "-DNEEDS=2", "-DLONGER"]);
     assert!(copies(&built));
@@ -29,10 +43,10 @@ fn a_plugin_of_a_later_version_works_if_it_can() {
 
 #[test]
 fn a_plugin_that_needs_a_later_version_is_refused() {
-    let built = build("minimal.c", &["-DABI=9", "-DNEEDS=3", "-DLONGER"]);
+    let built = build("minimal.c", &["-DABI=9", "-DNEEDS=4", "-DLONGER"]);
     let text = Registry::new().load(built.path()).unwrap_err().to_string();
     assert!(
-        text.contains("was built for ABI 9 and needs a host of at least 3; this is varflow 0.1.0 with ABI 2"),
+        text.contains("was built for ABI 9 and needs a host of at least 4; this is varflow 0.1.0 with ABI 3"),
         "{text}"
     );
 }

@@ -23,7 +23,7 @@ fn tables_are_copied() {
     let built = build("minimal.c", &[]);
     let library = Library::open(&built.path()).unwrap();
     assert_eq!((library.name(), library.version(), library.doc()), ("minimal", "1", "One operator."));
-    assert_eq!((library.path(), library.preference(), library.abi_version()), (&*built.path(), 0, 2));
+    assert_eq!((library.path(), library.preference(), library.abi_version()), (&*built.path(), 0, 3));
     let [op] = library.operators() else { panic!("one operator") };
     assert_eq!(
         (&*op.name, &*op.doc, &*op.inputs, &*op.outputs),
@@ -67,14 +67,14 @@ fn what_is_no_plugin_is_refused() {
     let text = refused(folder.path());
     assert!(text.ends_with(": is not a file"), "{text}");
     assert_eq!(refusal(&["-DNO_ENTRY"]), "plug-in \"libplugin.so\" : exports no function varflow_plugin");
-    let unwilling = "plug-in \"libplugin.so\" : its function varflow_plugin returned NULL: it does not want to work with varflow 0.1.0 with ABI 2, which accepts 1 to 2, or failed to begin, and has then said why on standard error";
+    let unwilling = "plug-in \"libplugin.so\" : its function varflow_plugin returned NULL: it does not want to work with varflow 0.1.0 with ABI 3, which accepts 1 to 3, or failed to begin, and has then said why on standard error";
     assert_eq!(refusal(&["-DUNWILLING"]), unwilling);
 }
 
 #[test]
 fn other_versions_are_refused() {
-    let text = refusal(&["-DABI=3", "-DNEEDS=3"]);
-    let wanted = "plug-in \"libplugin.so\" : was built for ABI 3 and needs a host of at least 3; this is varflow 0.1.0 with ABI 2, which accepts 1 to 2";
+    let text = refusal(&["-DABI=4", "-DNEEDS=4"]);
+    let wanted = "plug-in \"libplugin.so\" : was built for ABI 4 and needs a host of at least 4; this is varflow 0.1.0 with ABI 3, which accepts 1 to 3";
     assert_eq!(text, wanted);
     let text = refusal(&["-DABI=0", "-DNEEDS=0"]);
     assert!(text.contains("was built for ABI 0 and needs a host of at least 0; this is varflow"), "{text}");
@@ -84,11 +84,11 @@ fn other_versions_are_refused() {
 fn broken_tables_are_refused() {
     let text = refusal(&["-DPLUGIN_SIZE=16"]);
     assert!(
-        text.contains("its table says that its struct_size is 16, wanted 104 at least; it is 104 in ABI 2"),
+        text.contains("its table says that its struct_size is 16, wanted 104 at least; it is 104 in ABI 3"),
         "{text}"
     );
     for (option, wanted) in [
-        ("-DSIZE=8", "operator number 0 says that its struct_size is 8, wanted 192 at least; it is 200 in ABI 2"),
+        ("-DSIZE=8", "operator number 0 says that its struct_size is 8, wanted 192 at least; it is 224 in ABI 3"),
         ("-DKERNEL_SIZE=0", "operator Copy: kernel number 0 says that its struct_size is 0, wanted "),
         ("-DNAME=NULL", "the name of operator number 0 is NULL, wanted a text"),
         ("-DNAME=\"\"", "the name of operator number 0 is \"\", wanted a text without spaces that is not empty"),
@@ -107,7 +107,6 @@ fn broken_tables_are_refused() {
             "operator Copy: parameter p: its default: parameter \"p\" is \"six\", wanted an integer from 0 to 5",
         ),
         ("-DBITS=7", "operator Copy: kernel number 0: {code 2, bits 7, lanes 1} is no dtype"),
-        ("-DIN_PLACE=4", "operator Copy: names input 4 in an in-place pair, and has 1 inputs"),
         (
             "-DRUN=(sizeof(int) == 4 ? NULL : run)",
             "operator Copy: kernel number 0: has no run and no run_async, wanted one of them",

@@ -7,6 +7,7 @@ mod growth;
 mod iterators;
 mod loading;
 mod operators;
+mod planning;
 mod reductions;
 
 use std::sync::Once;

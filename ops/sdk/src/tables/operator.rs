@@ -65,6 +65,9 @@ pub(crate) fn table<O: Operator>() -> &'static varflow_abi::Operator {
         num_kernels: kernels.len(),
         kernels: kernels.as_ptr(),
         flops: O::FLOPS.map(|_| flops::<O> as _),
+        is_cheap: Some(is_cheap::<O>),
+        per_sample: Some(per_sample::<O>),
+        view: Some(view::<O>),
     }))
 }
 
@@ -275,6 +278,54 @@ unsafe extern "C" fn flops<O: Operator>(context: *mut c_void, call: *const varfl
     // SAFETY: there is no message.
     unsafe { guard(ptr::null_mut(), body) };
     known
+}
+
+/// No, if the operator cannot say; so are the two below.
+unsafe extern "C" fn is_cheap<O: Operator>(context: *mut c_void, values: *const Value) -> i32 {
+    let mut is = false;
+    let body = || {
+        // SAFETY: by the header.
+        is = unsafe { with::<O>(context, values) }?.is_cheap();
+        Ok(status::OK)
+    };
+    // SAFETY: there is no message.
+    unsafe { guard(ptr::null_mut(), body) };
+    i32::from(is)
+}
+
+unsafe extern "C" fn per_sample<O: Operator>(
+    context: *mut c_void,
+    call: *const varflow_abi::Call,
+    holds_samples: *mut u8,
+) -> i32 {
+    let mut is = false;
+    let body = || {
+        // SAFETY: by the header; `values` is among the first fields.
+        let (op, call) = unsafe { (with::<O>(context, (*call).values)?, Call::new(call)?) };
+        let inputs = op.per_sample(&call);
+        is = inputs.is_some();
+        for i in inputs.into_iter().flatten().filter(|i| *i < call.num_inputs()) {
+            // SAFETY: by the header, there is one for each input.
+            unsafe { *holds_samples.add(i) = 1 };
+        }
+        Ok(status::OK)
+    };
+    // SAFETY: there is no message.
+    unsafe { guard(ptr::null_mut(), body) };
+    i32::from(is)
+}
+
+unsafe extern "C" fn view<O: Operator>(context: *mut c_void, call: *const varflow_abi::Call) -> i64 {
+    let mut offset = None;
+    let body = || {
+        // SAFETY: by the header; `values` is among the first fields.
+        let (op, call) = unsafe { (with::<O>(context, (*call).values)?, Call::new(call)?) };
+        offset = op.view(&call);
+        Ok(status::OK)
+    };
+    // SAFETY: there is no message.
+    unsafe { guard(ptr::null_mut(), body) };
+    offset.and_then(|offset| i64::try_from(offset).ok()).unwrap_or(-1)
 }
 
 unsafe extern "C" fn create<O: Operator, const BACKWARD: bool>(

@@ -50,7 +50,17 @@ static const vf_kernel kernel = {.struct_size = KERNEL_SIZE, .device = DEVICE, .
 static const vf_kernel *const kernels[] = {&kernel};
 static const vf_param param = {.struct_size = sizeof(vf_param), .kind = KIND, .name = "p", .doc = "A parameter.", .default_value = DEFAULT, .int_max = 5};
 static const vf_param *const params[] = {&param};
-static const vf_pair pairs[] = {{IN_PLACE, 0}};
+#ifndef OUT_PLACE
+#define OUT_PLACE 0
+#endif
+#ifndef PAIRS
+#define PAIRS 1
+#endif
+#ifndef MUTATED
+#define MUTATED 0
+#endif
+static const vf_pair pairs[] = {{IN_PLACE, OUT_PLACE}, {IN_PLACE, OUT_PLACE}};
+static const uint32_t mutated[] = {0};
 /* What a later version may add. */
 typedef struct {
   vf_operator known;
@@ -65,7 +75,7 @@ typedef struct {
 #define SIZE sizeof(longer_operator)
 #endif
 static const longer_operator op = {.known = {.struct_size = SIZE, .flags = FLAGS, .name = NAME, .doc = DOC, .num_params = 1, .params = params,
-    .num_inplace = 1, .inplace = pairs, .num_kernels = NUM, .kernels = kernels}};
+    .num_inplace = PAIRS, .inplace = pairs, .num_mutated = MUTATED, .mutated = mutated, .num_kernels = NUM, .kernels = kernels}};
 static const vf_operator *const operators[] = {
     &op.known,
 #ifdef TWICE

@@ -13,6 +13,7 @@ mod heap;
 mod iterator;
 mod node_gradient;
 mod operator;
+mod planning;
 mod protocol;
 mod reduction;
 mod site;

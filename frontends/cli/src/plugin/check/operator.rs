@@ -4,8 +4,9 @@ use super::cases::{Case, cases, decode, encode, slope};
 use super::child::{Check, Finding, Passed, Teller};
 use super::guarded::Place;
 use super::node_gradient;
+use super::planning::{in_place, per_sample, view};
 use super::protocol::Title;
-use super::site::{PLAIN, Site, Sites, access, guards, in_place, leaks, threads, wanted};
+use super::site::{PLAIN, Site, Sites, access, guards, leaks, threads, wanted};
 use super::stage::{Stage, explain};
 use std::sync::Arc;
 use varflow::Result;
@@ -44,7 +45,7 @@ pub(crate) fn checks<'a>(registry: &Arc<Registry>, table: &OperatorTable) -> Res
     type Body = fn(&Subject, &mut Teller) -> Finding;
     const RUNS: &[&str] = &["inference"];
     const SOUND: &[&str] = &["inference", "access"];
-    let all: [(&str, &'static [&'static str], Body); 12] = [
+    let all: [(&str, &'static [&'static str], Body); 14] = [
         ("schema", &[], schema),
         ("inference", &[], inference),
         ("dtypes", RUNS, dtypes),
@@ -52,7 +53,9 @@ pub(crate) fn checks<'a>(registry: &Arc<Registry>, table: &OperatorTable) -> Res
         ("guard pages", RUNS, |s, t| guards(s, t)),
         ("threads", SOUND, |s, t| threads(s, t)),
         ("wanted", SOUND, |s, t| wanted(s, t)),
-        ("in place", SOUND, |s, t| in_place(s, t)),
+        ("in place", SOUND, in_place),
+        ("view", SOUND, view),
+        ("per sample", SOUND, per_sample),
         ("gradient", SOUND, gradient),
         ("node gradient", SOUND, node_gradient::check),
         ("leaks", RUNS, |s, t| leaks(s, t)),

@@ -71,6 +71,11 @@ impl Operator for Named {
         &self.schema
     }
 
+    /// It may draw random numbers.
+    fn is_deterministic(&self) -> bool {
+        false
+    }
+
     fn infer_shape(&self, _: &Params, _: &mut Shapes) -> varflow::Result<()> {
         Ok(())
     }

@@ -4,14 +4,14 @@ use super::cases::Case;
 use super::child::{Finding, Passed, Teller};
 use super::guarded::Place;
 use super::heap::in_use as heap_bytes;
-use super::stage::{How, Instance, Stage, explain};
+use super::stage::{How, Instance, Order, Stage, explain};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use varflow::ops::DType;
 use varflow::ops::plugin::KernelTable;
 
 /// How a plain run goes.
-pub(crate) const PLAIN: How = How { width: 1, poison: 0 };
+pub(crate) const PLAIN: How = How { width: 1, poison: 0, order: Order::Up };
 
 /// One kernel with a case and values to run it on.
 pub(crate) struct Site {
@@ -46,7 +46,7 @@ impl Site {
         teller.doing(self.text(), Vec::new())?;
         let made = Instance::create(&self.kernel.table, &self.case).map_err(|e| self.fail(&explain(&e)))?;
         let instance = Arc::new(made);
-        let stage = Stage::new(&self.case, instance.clone(), None, place)?;
+        let stage = Stage::new(&self.case, instance.clone(), &[], place)?;
         teller.doing(self.text(), stage.blocks())?;
         Ok((instance, stage))
     }
@@ -57,9 +57,9 @@ impl Site {
 
     /// The elements of each output that a run writes, told by two fillings.
     pub(crate) fn written(&self, stage: &mut Stage, teller: &mut Teller) -> Result<Vec<Vec<bool>>, String> {
-        self.run(stage, How { width: 1, poison: 0x55 }, teller)?;
+        self.run(stage, How { width: 1, poison: 0x55, ..PLAIN }, teller)?;
         let first = stage.output_bytes();
-        self.run(stage, How { width: 1, poison: 0xAA }, teller)?;
+        self.run(stage, How { width: 1, poison: 0xAA, ..PLAIN }, teller)?;
         let second = stage.output_bytes();
         let of = |((a, b), d): ((&Vec<u8>, &Vec<u8>), &varflow::ops::TensorDesc)| {
             let n = d.dtype.size_bytes();
@@ -85,9 +85,9 @@ pub(crate) fn access(subject: &dyn Sites, teller: &mut Teller) -> Finding {
                 return Err(site.fail(&format!("did not write element {k} of output {o}, which has {n}")));
             }
         }
-        site.run(&mut stage, How { width: 1, poison: 0x55 }, teller)?;
+        site.run(&mut stage, How { width: 1, poison: 0x55, ..PLAIN }, teller)?;
         let first = stage.output_bytes();
-        site.run(&mut stage, How { width: 4, poison: 0xAA }, teller)?;
+        site.run(&mut stage, How { width: 4, poison: 0xAA, ..PLAIN }, teller)?;
         if first != stage.output_bytes() {
             return Err(site.fail(
                 "two runs on the same inputs differ: it reads what it has not written, or is not deterministic",
@@ -95,7 +95,7 @@ pub(crate) fn access(subject: &dyn Sites, teller: &mut Teller) -> Finding {
         }
         stage.fill(&site.values, 0);
         stage.protect_inputs(&mutated)?;
-        stage.run_filled(1).map_err(|e| site.fail(&explain(&e)))?;
+        stage.run_filled(PLAIN).map_err(|e| site.fail(&explain(&e)))?;
     }
     Ok(Passed::Ok("inputs unchanged, outputs wholly written, twice the same".to_string()))
 }
@@ -112,9 +112,9 @@ pub(crate) fn wanted(subject: &dyn Sites, teller: &mut Teller) -> Finding {
             let what = format!("output {o}, which nobody wants");
             let mut wanted = vec![true; all.len()];
             wanted[o] = false;
-            let made = Instance::create_for(&site.kernel.table, &site.case, &wanted);
+            let made = Instance::create_for(&site.kernel.table, &site.case, &wanted, true);
             let instance = Arc::new(made.map_err(|e| site.fail(&format!("without {what}: {}", explain(&e))))?);
-            let mut stage = Stage::new(&site.case, instance, None, Place::Amidst)?;
+            let mut stage = Stage::new(&site.case, instance, &[], Place::Amidst)?;
             stage.leave_out(o);
             teller.doing(format!("{} without {what}", site.text()), stage.blocks())?;
             stage.run(&site.values, PLAIN).map_err(|e| site.fail(&format!("without {what}: {}", explain(&e))))?;
@@ -128,32 +128,6 @@ pub(crate) fn wanted(subject: &dyn Sites, teller: &mut Teller) -> Finding {
         return Ok(Passed::Skipped("no kernel has several outputs".to_string()));
     }
     Ok(Passed::Ok("each output may be left out, and the others stay as they are".to_string()))
-}
-
-/// Each declared in-place pair alone, against the same run with memory apart.
-pub(crate) fn in_place(subject: &dyn Sites, teller: &mut Teller) -> Finding {
-    let mut pairs = 0;
-    for site in subject.sites(subject.dtype(), teller)? {
-        let (instance, mut apart) = site.open(Place::Amidst, teller)?;
-        site.run(&mut apart, PLAIN, teller)?;
-        for (i, o) in site.case.op.inplace(&site.case.params) {
-            if site.case.inputs[i] != site.case.outputs[o] {
-                continue;
-            }
-            let mut stage = Stage::new(&site.case, instance.clone(), Some((i, o)), Place::Amidst)?;
-            teller.doing(format!("{}, output {o} in place of input {i}", site.text()), stage.blocks())?;
-            site.run(&mut stage, PLAIN, teller)?;
-            if stage.output_bytes() != apart.output_bytes() {
-                let text = format!("output {o} in the place of input {i} gives other results than apart from it");
-                return Err(site.fail(&text));
-            }
-            pairs += 1;
-        }
-    }
-    if pairs == 0 {
-        return Ok(Passed::Skipped("it declares no in-place pairs".to_string()));
-    }
-    Ok(Passed::Ok("the same bits as with memory apart".to_string()))
 }
 
 pub(crate) fn guards(subject: &dyn Sites, teller: &mut Teller) -> Finding {
@@ -179,7 +153,7 @@ pub(crate) fn threads(subject: &dyn Sites, teller: &mut Teller) -> Finding {
         for t in 0..THREADS {
             site.values = site.case.values(10 + t);
             let instance = if t < THREADS / 2 { shared.clone() } else { site.open(Place::Amidst, teller)?.0 };
-            let mut stage = Stage::new(&site.case, instance, None, Place::Amidst)?;
+            let mut stage = Stage::new(&site.case, instance, &[], Place::Amidst)?;
             site.run(&mut stage, PLAIN, teller)?;
             works.push((stage.output_bytes(), site.values.clone(), stage));
         }
@@ -228,7 +202,7 @@ pub(crate) fn leaks(subject: &dyn Sites, teller: &mut Teller) -> Finding {
             }
             Ok(())
         };
-        measure("runs", &mut || stage.run_filled(1).map_err(|e| explain(&e)))?;
+        measure("runs", &mut || stage.run_filled(PLAIN).map_err(|e| explain(&e)))?;
         measure("instances", &mut || {
             Instance::create(&site.kernel.table, &site.case).map(drop).map_err(|e| explain(&e))
         })?;

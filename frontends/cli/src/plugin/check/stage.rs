@@ -6,6 +6,7 @@ use super::guarded::{Guarded, Place};
 use super::protocol::Block;
 use std::ffi::{CStr, CString, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use varflow::ops::plugin::{Values, to_dlpack};
 use varflow::ops::{Philox, TensorDesc};
@@ -88,14 +89,19 @@ impl Instance {
     /// # Errors
     /// What the kernel says.
     pub(crate) fn create(kernel: &abi::Kernel, case: &Case) -> Result<Instance, (Status, String)> {
-        Instance::create_for(kernel, case, &vec![true; case.outputs.len()])
+        Instance::create_for(kernel, case, &vec![true; case.outputs.len()], true)
     }
 
-    /// Makes one for runs in which only these outputs are wanted.
+    /// Makes one for runs in which only these outputs are wanted, of training or of inference.
     ///
     /// # Errors
     /// What the kernel says.
-    pub(crate) fn create_for(kernel: &abi::Kernel, case: &Case, wanted: &[bool]) -> Result<Instance, (Status, String)> {
+    pub(crate) fn create_for(
+        kernel: &abi::Kernel,
+        case: &Case,
+        wanted: &[bool],
+        is_train: bool,
+    ) -> Result<Instance, (Status, String)> {
         let mut made = Instance { kernel: *kernel, instance: ptr::null_mut(), workspace_bytes: 0 };
         let Some(create) = kernel.create else { return Ok(made) };
         let refuse = |e: String| (status::ERROR, e);
@@ -105,7 +111,7 @@ impl Instance {
         let wanted: Vec<u8> = wanted.iter().map(|w| u8::from(*w)).collect();
         let told = abi::Call {
             struct_size: size_of::<abi::Call>() as u32,
-            is_train: 1,
+            is_train: i32::from(is_train),
             node: node.as_ptr(),
             values: values.as_ptr(),
             num_inputs: inputs.tensors.len(),
@@ -144,6 +150,8 @@ pub(crate) struct Stage {
     alias: Vec<Option<usize>>,
     workspace: Guarded,
     instance: Arc<Instance>,
+    /// Whether its operator says that it draws random numbers.
+    may_draw: bool,
     views: (Views, Views),
     /// Leaked: a kernel that completes a run a second time, late, finds it still there.
     done: &'static Done,
@@ -163,22 +171,32 @@ pub(crate) struct How {
     pub(crate) width: usize,
     /// What outputs and workspace are filled with first.
     pub(crate) poison: u8,
+    /// In which order a loop that is run by one thread goes.
+    pub(crate) order: Order,
+}
+
+/// The order in which a thread calls the body of a loop: any will do for a body that keeps the contract.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Up,
+    Down,
 }
 
 impl Stage {
-    /// Memory for runs of an instance. `alias` is an in-place pair to be used.
+    /// Memory for runs of an instance. `pairs` are in-place pairs (input, output) to be used.
     ///
     /// # Errors
     /// When there is no memory.
     pub(crate) fn new(
         case: &Case,
         instance: Arc<Instance>,
-        alias: Option<(usize, usize)>,
+        pairs: &[(usize, usize)],
         place: Place,
     ) -> Result<Stage, String> {
         let block = |n: usize| Guarded::new(n, place).map_err(|e| format!("no memory of {n} bytes: {e}"));
         let inputs = case.inputs.iter().map(|d| block(d.len_bytes())).collect::<Result<Vec<_>, _>>()?;
-        let alias: Vec<_> = (0..case.outputs.len()).map(|o| alias.filter(|(_, to)| *to == o).map(|(i, _)| i)).collect();
+        let input_of = |o: usize| pairs.iter().find(|(_, to)| *to == o).map(|(i, _)| *i);
+        let alias: Vec<_> = (0..case.outputs.len()).map(input_of).collect();
         let outputs = case.outputs.iter().zip(&alias).map(|(d, a)| match a {
             Some(_) => Ok(None),
             None => block(d.len_bytes()).map(Some),
@@ -193,7 +211,8 @@ impl Stage {
             let block = outputs[o].as_ref().or(alias[o].and_then(|i| inputs.get(i)));
             view.data = block.map_or(ptr::null_mut(), |b| b.start().cast());
         }
-        Ok(Stage { inputs, outputs, alias, workspace, instance, views, done: Box::leak(Box::default()) })
+        let may_draw = !case.op.is_deterministic();
+        Ok(Stage { inputs, outputs, alias, workspace, instance, may_draw, views, done: Box::leak(Box::default()) })
     }
 
     /// Takes the memory of an output away, which nobody wants.
@@ -270,15 +289,25 @@ impl Stage {
     /// The kernel's status and message.
     pub(crate) fn run(&mut self, inputs: &[Vec<u8>], how: How) -> Result<(), (Status, String)> {
         self.fill(inputs, how.poison);
-        self.run_filled(how.width)
+        self.run_filled(how)
     }
 
     /// Runs on what the memory holds.
     ///
     /// # Errors
     /// The kernel's status and message.
-    pub(crate) fn run_filled(&mut self, width: usize) -> Result<(), (Status, String)> {
-        let mut host = Host { width };
+    pub(crate) fn run_filled(&mut self, how: How) -> Result<(), (Status, String)> {
+        let host = Host { how, drew: AtomicBool::new(false) };
+        self.call(&host)?;
+        // Relaxed: what drew has ended.
+        if host.drew.load(Ordering::Relaxed) && !self.may_draw {
+            let wanted = "wanted its flag VF_RANDOM, which is IS_RANDOM in Rust";
+            return Err((status::ERROR, format!("it draws random numbers, and does not say so: {wanted}")));
+        }
+        Ok(())
+    }
+
+    fn call(&self, host: &Host) -> Result<(), (Status, String)> {
         let instance = &self.instance;
         let kernel = &instance.kernel;
         let run = abi::Run {
@@ -291,8 +320,8 @@ impl Stage {
             workspace: if instance.workspace_bytes == 0 { ptr::null_mut() } else { self.workspace.start().cast() },
             workspace_bytes: instance.workspace_bytes,
             stream: ptr::null_mut(),
-            host: (&raw mut host).cast(),
-            width,
+            host: ptr::from_ref(host).cast_mut().cast(),
+            width: host.how.width,
             parallel_for: Some(parallel_for),
             random: Some(random),
         };
@@ -313,7 +342,9 @@ impl Stage {
 
 /// What the functions below are handed.
 struct Host {
-    width: usize,
+    how: How,
+    /// Whether random numbers were asked for.
+    drew: AtomicBool,
 }
 
 unsafe extern "C" fn complete(token: *mut c_void, status: Status, message: abi::Text) {
@@ -340,11 +371,12 @@ unsafe extern "C" fn parallel_for(host: *mut c_void, n: usize, body: Option<abi:
         }
     }
     // SAFETY: the host that `run_filled` handed on.
-    let width = unsafe { &*host.cast::<Host>() }.width;
+    let How { width, order, .. } = unsafe { &*host.cast::<Host>() }.how;
     let Some(body) = body else { return };
     let closure = Closure(closure);
     if width <= 1 {
-        (0..n).for_each(|i| closure.run(body, i));
+        let at = |k| if order == Order::Up { k } else { n - 1 - k };
+        (0..n).for_each(|k| closure.run(body, at(k)));
         return;
     }
     std::thread::scope(|scope| {
@@ -354,7 +386,9 @@ unsafe extern "C" fn parallel_for(host: *mut c_void, n: usize, body: Option<abi:
     });
 }
 
-unsafe extern "C" fn random(_host: *mut c_void, first: u64, out: *mut u32, n: usize) {
+unsafe extern "C" fn random(host: *mut c_void, first: u64, out: *mut u32, n: usize) {
+    // SAFETY: the host that `run_filled` handed on. Relaxed: see there.
+    unsafe { &*host.cast::<Host>() }.drew.store(true, Ordering::Relaxed);
     if n == 0 {
         return;
     }
