@@ -141,7 +141,7 @@ pub fn run(args: &Args) -> Result<()> {
                 eprintln!("{network} with a budget, timed …");
                 let budget_bytes = budget.budget_bytes / BATCH * batch_size;
                 let time = time::measured(&case, Some(budget_bytes), args.threads);
-                times.extend(time.map(Some).unwrap_or_else(|e| note(&mut missing, &*e)));
+                times.extend(time.map_or_else(|e| note(&mut missing, &*e), Some));
             }
         }
         table::print_times(&times);
