@@ -17,6 +17,7 @@ use case::{Case, Mode};
 use mxnet::Mxnet;
 use references::{Against, References};
 use std::path::PathBuf;
+use time::Variant;
 use varflow::zoo;
 
 /// The networks that are planned unless others are asked for.
@@ -60,7 +61,7 @@ pub struct Args {
     /// Bind and run the networks too, and measure resident memory
     #[arg(long)]
     rss: bool,
-    /// Time steps with and without cheap recomputation too
+    /// Time steps too: with cheap recomputation, budgets, the most concurrent plan and no passes, each beside without
     #[arg(long)]
     time: bool,
     /// Append one JSON object a plan and measurement to this file
@@ -133,14 +134,23 @@ pub fn run(args: &Args) -> Result<()> {
             let case = Case::new(&registry, &network, batch_size)?;
             let row = rows.iter().find(|row| row.network == network && row.mode == Mode::Training);
             // Nothing is cheap to compute again where the same plan comes out.
+            let mut variants = Vec::new();
             if row.is_none_or(plan::Row::is_smaller_when_cheap) {
-                eprintln!("{network}, timed …");
-                times.push(time::measured(&case, None, args.threads)?);
+                variants.push((Mode::Training, Variant::Cheap));
             }
-            if let Some(budget) = row.and_then(|row| row.budget.as_ref()) {
-                eprintln!("{network} with a budget, timed …");
-                let budget_bytes = budget.budget_bytes / BATCH * batch_size;
-                let time = time::measured(&case, Some(budget_bytes), args.threads);
+            let budget = row.and_then(|row| row.budget.as_ref());
+            variants.extend(budget.map(|b| (Mode::Training, Variant::Budget(b.budget_bytes / BATCH * batch_size))));
+            for mode in Mode::ALL {
+                // Where nothing waits needlessly the plan is as concurrent as can be.
+                let row = rows.iter().find(|row| row.network == network && row.mode == mode);
+                if row.is_none_or(|row| row.plain.waits != Some(0)) {
+                    variants.push((mode, Variant::Concurrent));
+                }
+                variants.push((mode, Variant::NoPasses));
+            }
+            for (mode, variant) in variants {
+                eprintln!("{network}, {mode}, {variant}, timed …");
+                let time = time::measured(&case, mode, variant, args.threads);
                 times.extend(time.map_or_else(|e| note(&mut missing, &*e), Some));
             }
         }

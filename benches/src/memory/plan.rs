@@ -6,6 +6,7 @@ use crate::Result;
 use crate::report::{Bound, Verdict};
 use std::time::Instant;
 use varflow::ops::Registry;
+use varflow::symbol::plan::edges;
 use varflow::symbol::{BindOptions, PlanReport, Recompute, planned};
 
 /// The unit of MXNet's figures, in bytes.
@@ -35,6 +36,8 @@ pub struct Planned {
     pub report: PlanReport,
     /// How long it took to make.
     pub ms: f64,
+    /// Of how many pairs of nodes it makes one wait for the other, which needs nothing of it; `None`: too many to be counted.
+    pub waits: Option<usize>,
 }
 
 /// What became of a budget for intermediate results and workspaces.
@@ -61,6 +64,8 @@ pub struct Row {
     pub cheap: Option<Planned>,
     /// With a part of what MXNet plans as budget.
     pub budget: Option<Budgeted>,
+    /// The plan that keeps no nodes apart.
+    pub concurrent: Planned,
 }
 
 impl Row {
@@ -85,6 +90,7 @@ pub fn rows(registry: &Registry, case: &Case, peer: Option<PeerPlan>) -> Result<
             let outcome = plan(registry, case, &options).map_err(|e| e.to_string());
             Budgeted { budget_bytes, outcome }
         });
+        let concurrent = BindOptions { reuse_distance: usize::MAX, ..options.clone() };
         Ok(Row {
             network: case.network.clone(),
             batch_size: case.batch_size,
@@ -93,6 +99,7 @@ pub fn rows(registry: &Registry, case: &Case, peer: Option<PeerPlan>) -> Result<
             plain: plan(registry, case, &options)?,
             cheap: is_training.then(|| plan(registry, case, &cheap)).transpose()?,
             budget,
+            concurrent: plan(registry, case, &concurrent)?,
         })
     };
     Mode::ALL.into_iter().map(row).collect()
@@ -101,8 +108,11 @@ pub fn rows(registry: &Registry, case: &Case, peer: Option<PeerPlan>) -> Result<
 fn plan(registry: &Registry, case: &Case, options: &BindOptions) -> Result<Planned> {
     let once = || -> Result<Planned> {
         let start = Instant::now();
-        let report = planned(registry, &case.graph, &case.inputs, options)?.report;
-        Ok(Planned { report, ms: start.elapsed().as_secs_f64() * 1e3 })
+        let net = planned(registry, &case.graph, &case.inputs, options)?;
+        let ms = start.elapsed().as_secs_f64() * 1e3;
+        let edges = edges(&net.input(), &net.plan);
+        let waits = edges.map(|edges| edges.iter().filter(|edge| edge.is_beyond_data).count());
+        Ok(Planned { report: net.report, ms, waits })
     };
     let mut best = once()?;
     for _ in 1..TIMED {
@@ -175,10 +185,13 @@ mod tests {
 
     fn row(mode: Mode, planned_mb: usize, bound_mb: usize) -> Row {
         let (planned_bytes, lower_bound_bytes) = (megabytes(planned_mb), megabytes(bound_mb));
-        let plain =
-            Planned { report: PlanReport { planned_bytes, lower_bound_bytes, ..PlanReport::default() }, ms: 1.0 };
+        let plain = Planned {
+            report: PlanReport { planned_bytes, lower_bound_bytes, ..PlanReport::default() },
+            ms: 1.0,
+            waits: None,
+        };
         let (network, batch_size) = ("resnet-20".to_string(), 32);
-        Row { network, batch_size, mode, peer_mb: Some(10), plain, cheap: None, budget: None }
+        Row { network, batch_size, mode, peer_mb: Some(10), plain, cheap: None, budget: None, concurrent: plain }
     }
 
     fn missed(row: &Row) -> Vec<String> {

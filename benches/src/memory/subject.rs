@@ -1,7 +1,8 @@
 //! One measurement of varflow in a process of its own, and the starting of it.
 
 use super::case::{Case, Mode};
-use super::{resident, time};
+use super::resident;
+use super::time::{self, Variant};
 use crate::Result;
 use crate::contender::{Contender, Sample};
 use crate::setting::Setting;
@@ -21,8 +22,8 @@ pub struct SubjectArgs {
     batch_size: usize,
     mode: Mode,
     threads: usize,
-    /// The most bytes for intermediate results, where time is measured with a budget.
-    budget_bytes: Option<usize>,
+    /// What time is measured with, beside without.
+    variant: Option<Variant>,
 }
 
 /// Which measurement.
@@ -43,7 +44,10 @@ pub fn subject(args: &SubjectArgs) -> Result<()> {
     let case = Case::new(&rt.registry, &args.network, args.batch_size)?;
     match args.measure {
         Measure::Resident => resident::measure(&rt, &case, args.mode),
-        Measure::Time => time::measure(&rt, &case, args.budget_bytes),
+        Measure::Time => {
+            let variant = args.variant.ok_or("what is time to be measured with?")?;
+            time::measure(&rt, &case, args.mode, variant)
+        }
     }
 }
 
@@ -53,13 +57,13 @@ pub(super) fn run(
     case: &Case,
     mode: Mode,
     threads: u16,
-    budget_bytes: Option<usize>,
+    variant: Option<Variant>,
 ) -> Result<Vec<Sample>> {
     let value =
         |value: Option<clap::builder::PossibleValue>| value.map_or_else(String::new, |v| v.get_name().to_string());
     let args = [value(measure.to_possible_value()), case.network.clone(), case.batch_size.to_string()];
     let args = args.into_iter().chain([value(mode.to_possible_value()), threads.to_string()]);
-    let args = args.chain(budget_bytes.map(|n| n.to_string()));
+    let args = args.chain(variant.map(|v| v.to_string()));
     let contender = Contender {
         system: "varflow",
         variant: "Executor".to_string(),

@@ -1,9 +1,8 @@
 //! How plans are shown and kept.
 
-use super::case::Mode;
 use super::plan::{Budgeted, MB, Planned, Row};
 use super::resident::Resident;
-use super::time::ExtraTime;
+use super::time::{Times, Variant};
 use crate::report::aligned;
 use serde_json::{Value, json};
 
@@ -14,7 +13,7 @@ pub fn print_plans(rows: &[Row]) {
             .to_string(),
     ];
     for row in rows {
-        let Planned { report, ms } = &row.plain;
+        let Planned { report, ms, .. } = &row.plain;
         let bytes = [report.naive_bytes, report.planned_bytes, report.lower_bound_bytes].map(mb).join(" | ");
         let (peer, ratio) = (peer(row), over_peer(&row.plain, row));
         let over_bound = row.plain.over_bound();
@@ -41,6 +40,17 @@ pub fn print_plans(rows: &[Row]) {
     for (row, why) in rows.iter().filter_map(|r| Some((r, r.budget.as_ref()?.outcome.as_ref().err()?))) {
         println!("refused: {}, {}: {why}", row.network, row.mode);
     }
+    let heads = "smallest | waits | most concurrent | waits | over the smallest | ms to plan";
+    let mut table = vec![format!("network | batch | mode | {heads}")];
+    for row in rows {
+        let [smallest, concurrent] = [&row.plain, &row.concurrent].map(|plan| {
+            let waits = plan.waits.map_or("-".to_string(), |n| n.to_string());
+            format!("{} | {waits}", mb(plan.report.planned_bytes))
+        });
+        let ratio = row.concurrent.report.planned_bytes as f64 / row.plain.report.planned_bytes.max(1) as f64;
+        table.push(format!("{} | {smallest} | {concurrent} | {ratio:.3} | {:.1}", name(row), row.concurrent.ms));
+    }
+    println!("\n## From the smallest plan to the most concurrent, MB\n\n{}", aligned(&table));
 }
 
 /// Prints what the plans mean.
@@ -50,7 +60,8 @@ pub fn print_notes(origin: &str) {
          results and workspaces: not parameters, their gradients, auxiliary states and data. Outputs lie in MXNet's plan and \
          not in varflow's; \"planned / MXNet\" counts them. MXNet tells its plan (\"Total N MB allocated\") in whole MB, \
          rounded down, so ratios to small plans are too high. naive: every result and workspace has memory of its own. \
-         Lower bound: the most that is alive at a time. Extra time is predicted from operations and bytes.\n"
+         Lower bound: the most that is alive at a time. Extra time is predicted from operations and bytes. \
+         Waits: how often a node of a pass waits for one that it needs nothing of, because they share memory.\n"
     );
 }
 
@@ -78,23 +89,31 @@ pub fn print_resident(rows: &[Resident]) {
 }
 
 /// Prints measured times.
-pub fn print_times(rows: &[ExtraTime]) {
+pub fn print_times(rows: &[Times]) {
     let heading =
-        "network | batch | with | arena, MB | without | s/step | without | extra time (least–most) | predicted";
+        "network | batch | mode | with | arena, MB | without | s/step | without | extra time (least–most) | predicted";
     let mut table = vec![heading.to_string()];
     for row in rows {
-        let (network, batch_size, [plain, recomputed]) = (&row.network, row.batch_size, row.seconds);
-        let how = row.budget_bytes.map_or("cheap".to_string(), |n| format!("a budget of {} MB", mb(n)));
+        let (network, batch_size, mode, [plain, with]) = (&row.network, row.batch_size, row.mode, row.seconds);
+        let how = match row.variant {
+            Variant::Cheap => "cheap recomputation".to_string(),
+            Variant::Budget(bytes) => format!("a budget of {} MB", mb(bytes)),
+            Variant::Concurrent => "the most concurrent plan".to_string(),
+            Variant::NoPasses => "no passes".to_string(),
+        };
+        let predicted = match row.variant {
+            Variant::Cheap | Variant::Budget(_) => percent(row.predicted_ratio),
+            Variant::Concurrent | Variant::NoPasses => "-".to_string(),
+        };
         let [plain_arena, arena] = row.arena_bytes.map(|bytes| bytes / MB);
         let [extra, least, most] = row.extra_ratio.map(percent);
         table.push(format!(
-            "{network} | {batch_size} | {how} | {arena:.1} | {plain_arena:.1} | {recomputed:.3} | {plain:.3} | {extra} ({least}–{most}) | {}",
-            percent(row.predicted_ratio)
+            "{network} | {batch_size} | {mode} | {how} | {arena:.1} | {plain_arena:.1} | {with:.3} | {plain:.3} | {extra} ({least}–{most}) | {predicted}",
         ));
     }
-    println!("\n## Extra time of recomputation\n\n{}", aligned(&table));
+    println!("\n## Extra time of options\n\n{}", aligned(&table));
     println!(
-        "Both executors in one process take turns; medians, and the ratios of neighbouring turns. Budgets are 40 % of MXNet's plan, taken down to the batch.\n"
+        "Two executors in one process take turns, one without the option and one with it; medians, and the ratios of neighbouring turns. Budgets are 40 % of MXNet's plan, taken down to the batch.\n"
     );
 }
 
@@ -111,7 +130,7 @@ fn over_peer(planned: &Planned, row: &Row) -> String {
 }
 
 fn recomputed(planned: &Planned, row: &Row) -> String {
-    let Planned { report, ms } = planned;
+    let Planned { report, ms, .. } = planned;
     let (planned_mb, ratio) = (mb(report.planned_bytes), over_peer(planned, row));
     let (time, flops) = (percent(report.extra_time_ratio), percent(report.extra_flops_ratio));
     format!("{planned_mb} | {ratio} | {time} | {flops} | {ms:.1}")
@@ -146,10 +165,12 @@ pub fn plan_lines(rows: &[Row], origin: &str) -> Vec<Value> {
                 "extra_time_ratio": report.map(|r| r.extra_time_ratio),
                 "extra_flops_ratio": report.map(|r| r.extra_flops_ratio),
                 "plan_ms": outcome.ok().map(|p| p.ms),
+                "waits": outcome.ok().and_then(|p| p.waits),
                 "refused": outcome.err(),
             }));
         };
         push("plain", None, Ok(&row.plain));
+        push("most concurrent", None, Ok(&row.concurrent));
         row.cheap.iter().for_each(|cheap| push("recompute cheap", None, Ok(cheap)));
         if let Some(Budgeted { budget_bytes, outcome }) = &row.budget {
             push("budget", Some(*budget_bytes), outcome.as_ref());
@@ -175,17 +196,17 @@ pub fn resident_lines(rows: &[Resident]) -> impl Iterator<Item = Value> {
 }
 
 /// One object a measurement.
-pub fn time_lines(rows: &[ExtraTime]) -> impl Iterator<Item = Value> {
+pub fn time_lines(rows: &[Times]) -> impl Iterator<Item = Value> {
     rows.iter().map(|row| {
         json!({
             "table": "memory",
             "variant": "time",
             "network": row.network,
             "batch_size": row.batch_size,
-            "mode": Mode::Training.to_string(),
+            "mode": row.mode.to_string(),
+            "with": row.variant.to_string(),
             "seconds_a_step": row.seconds[0],
-            "seconds_a_step_recomputed": row.seconds[1],
-            "budget_bytes": row.budget_bytes,
+            "seconds_a_step_with": row.seconds[1],
             "arena_bytes": row.arena_bytes[1],
             "arena_bytes_plain": row.arena_bytes[0],
             "extra_time_ratio": row.extra_ratio[0],

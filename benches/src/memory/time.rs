@@ -1,34 +1,90 @@
-//! What recomputation costs in time: executors in one process that take turns.
+//! What options cost or save in time: executors in one process that take turns, one without them and one with.
 
 use super::case::{Case, Mode};
 use super::subject;
 use crate::Result;
 use crate::rounds::median;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Instant;
 use varflow::Runtime;
 use varflow::ops::{DType, Tensor};
-use varflow::symbol::{BindOptions, Executor, Recompute};
+use varflow::symbol::{BindOptions, Executor, Passes, Recompute};
 
 /// How often each has its turn.
-const TURNS: usize = 9;
+const TURNS: usize = 11;
 /// A turn lasts about so many seconds, and a step at least.
 const TURN_S: f64 = 1.0;
 
-/// The time of a training step, with and without recomputation.
-pub struct ExtraTime {
+/// The options that are compared with none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Cheap recomputation.
+    Cheap,
+    /// At most so many bytes for intermediate results.
+    Budget(usize),
+    /// The most concurrent plan.
+    Concurrent,
+    /// No passes over the graph.
+    NoPasses,
+}
+
+impl Variant {
+    fn options(self, plain: BindOptions) -> BindOptions {
+        match self {
+            Variant::Cheap => BindOptions { recompute: Recompute::Cheap, ..plain },
+            Variant::Budget(bytes) => BindOptions { arena_budget: Some(bytes), ..plain },
+            Variant::Concurrent => BindOptions { reuse_distance: usize::MAX, ..plain },
+            Variant::NoPasses => BindOptions { passes: Passes::none(), ..plain },
+        }
+    }
+}
+
+/// As the process is told.
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Variant::Cheap => f.write_str("cheap"),
+            Variant::Budget(bytes) => write!(f, "{bytes}"),
+            Variant::Concurrent => f.write_str("concurrent"),
+            Variant::NoPasses => f.write_str("no-passes"),
+        }
+    }
+}
+
+impl FromStr for Variant {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Variant, String> {
+        Ok(match text {
+            "cheap" => Variant::Cheap,
+            "concurrent" => Variant::Concurrent,
+            "no-passes" => Variant::NoPasses,
+            _ => {
+                let wanted = "wanted cheap, concurrent, no-passes or a number of bytes";
+                Variant::Budget(text.parse().map_err(|_| format!("\"{text}\", {wanted}"))?)
+            }
+        })
+    }
+}
+
+/// The time of a step, without options and with them.
+pub struct Times {
     /// The network.
     pub network: String,
     /// Samples a batch.
     pub batch_size: usize,
-    /// The most bytes for intermediate results; `None`: cheap recomputation, no budget.
-    pub budget_bytes: Option<usize>,
+    /// What steps are of.
+    pub mode: Mode,
+    /// The options.
+    pub variant: Variant,
     /// The arena, without and with.
     pub arena_bytes: [f64; 2],
     /// Of a step without, and with.
     pub seconds: [f64; 2],
-    /// What it costs more, as a share: the median over the turns, the least and the most.
+    /// What they cost more, as a share: the median over the turns, the least and the most.
     pub extra_ratio: [f64; 3],
-    /// What the plan says that it costs.
+    /// What the plan says that they cost.
     pub predicted_ratio: f64,
 }
 
@@ -36,15 +92,16 @@ pub struct ExtraTime {
 ///
 /// # Errors
 /// What the process says.
-pub fn measured(case: &Case, budget_bytes: Option<usize>, threads: u16) -> Result<ExtraTime> {
-    let samples = subject::run(subject::Measure::Time, case, Mode::Training, threads, budget_bytes)?;
+pub fn measured(case: &Case, mode: Mode, variant: Variant, threads: u16) -> Result<Times> {
+    let samples = subject::run(subject::Measure::Time, case, mode, threads, Some(variant))?;
     let value = |workload: &str| subject::value(&samples, workload);
-    Ok(ExtraTime {
+    Ok(Times {
         network: case.network.clone(),
         batch_size: case.batch_size,
-        budget_bytes,
+        mode,
+        variant,
         arena_bytes: [value("plain arena")?, value("arena")?],
-        seconds: [value("plain")?, value("recomputed")?],
+        seconds: [value("plain")?, value("with")?],
         extra_ratio: [value("extra")?, value("least extra")?, value("most extra")?],
         predicted_ratio: value("predicted")?,
     })
@@ -54,24 +111,25 @@ pub fn measured(case: &Case, budget_bytes: Option<usize>, threads: u16) -> Resul
 ///
 /// # Errors
 /// A network that cannot be bound, a budget that cannot be kept to, a failed step.
-pub fn measure(rt: &Runtime, case: &Case, arena_budget: Option<usize>) -> Result<()> {
-    let options = Mode::Training.options();
-    let plain = Executor::bind_graph(rt, &case.graph, &case.inputs, &options)?;
+pub fn measure(rt: &Runtime, case: &Case, mode: Mode, variant: Variant) -> Result<()> {
+    let plain = Executor::bind_graph(rt, &case.graph, &case.inputs, &mode.options())?;
     // Labels stay zero, which is a class everywhere.
     let labels: Vec<&str> = case.graph.labels().into_iter().map(|i| case.graph.nodes[i].name.as_str()).collect();
     let filled = plain.args().iter().filter(|(name, _)| !labels.contains(&name.as_str()));
     filled.chain(plain.auxes()).try_for_each(|(_, tensor)| fill(tensor))?;
-    let recompute = if arena_budget.is_some() { Recompute::None } else { Recompute::Cheap };
-    let options = BindOptions { recompute, arena_budget, sharing: Some(plain.sharing()), ..options };
-    let recomputed = Executor::bind_graph(rt, &case.graph, &case.inputs, &options)?;
-    let predicted = recomputed.plan().extra_time_ratio;
+    let options = BindOptions { sharing: Some(plain.sharing()), ..mode.options() };
+    let with = Executor::bind_graph(rt, &case.graph, &case.inputs, &variant.options(options))?;
+    let predicted = with.plan().extra_time_ratio;
     subject::emit("plain arena", "bytes", plain.plan().planned_bytes as f64);
-    subject::emit("arena", "bytes", recomputed.plan().planned_bytes as f64);
-    let mut executors = [plain, recomputed];
+    subject::emit("arena", "bytes", with.plan().planned_bytes as f64);
+    let mut executors = [plain, with];
     let mut seconds_a_step = |which: usize, steps: usize| -> Result<f64> {
         let start = Instant::now();
         for _ in 0..steps {
-            executors[which].forward_backward(0)?;
+            match mode {
+                Mode::Training => executors[which].forward_backward(0)?,
+                Mode::Inference => executors[which].forward(false, 0)?,
+            }
         }
         rt.engine.wait_all()?;
         Ok(start.elapsed().as_secs_f64() / steps as f64)
@@ -89,7 +147,7 @@ pub fn measure(rt: &Runtime, case: &Case, arena_budget: Option<usize>) -> Result
         extra.push(seconds[1] / seconds[0] - 1.0);
     }
     subject::emit("plain", "s/step", median(&all[0]));
-    subject::emit("recomputed", "s/step", median(&all[1]));
+    subject::emit("with", "s/step", median(&all[1]));
     subject::emit("extra", "ratio", median(&extra));
     subject::emit("least extra", "ratio", extra.iter().copied().fold(f64::INFINITY, f64::min));
     subject::emit("most extra", "ratio", extra.iter().copied().fold(f64::NEG_INFINITY, f64::max));

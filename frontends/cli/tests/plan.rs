@@ -26,7 +26,7 @@ fn bytes(object: &Value, key: &str) -> u64 {
 
 /// All that a memory budget counts.
 fn total(object: &Value) -> u64 {
-    let keys = ["planned", "parameter", "gradient", "auxiliary", "data", "output"];
+    let keys = ["planned", "parameter", "gradient", "auxiliary", "optimizer", "constant", "data", "output"];
     keys.iter().map(|key| bytes(object, &format!("{key}_bytes"))).sum()
 }
 
@@ -37,7 +37,7 @@ fn an_object_accounts_for_every_byte() {
     let lines = objects(&["--network", "lenet", "--batch-size", "64"]);
     assert_eq!(lines.iter().map(|l| l["mode"].as_str().unwrap()).collect::<Vec<_>>(), ["training", "inference"]);
     let wanted = "network batch_size mode naive_bytes planned_bytes lower_bound_bytes workspace_bytes parameter_bytes \
-                  gradient_bytes auxiliary_bytes optimizer_bytes data_bytes output_bytes extra_flops_ratio \
+                  gradient_bytes auxiliary_bytes optimizer_bytes constant_bytes data_bytes output_bytes extra_flops_ratio \
                   extra_time_ratio peak edges";
     let wanted: BTreeSet<&str> = wanted.split_whitespace().collect();
     for line in &lines {
@@ -94,6 +94,29 @@ fn a_budget_is_kept_to_or_refused_with_the_smallest() {
     let err = support::run(&args).err;
     let smallest = err.split("wanted at least ").nth(1).unwrap().split(':').next().unwrap();
     assert_eq!(total(&budget(&format!("{smallest}B"))).to_string(), smallest);
+}
+
+#[test]
+fn nothing_waits_needlessly_in_the_most_concurrent_plan() {
+    const BRANCHES: [&str; 4] = ["--network", "inception-bn-28-small", "--batch-size", "32"];
+    let plan = |distance: &str| training(&[&BRANCHES[..], &["--reuse-distance", distance]].concat());
+    let waits = |plan: &Value| bytes(&plan["edges"], "beyond_data");
+    let (smallest, near, most) = (plan("0"), plan("5"), plan("max"));
+    assert!(waits(&smallest) >= waits(&near) && waits(&near) >= waits(&most), "{smallest} {near} {most}");
+    assert!(waits(&smallest) > 0 && waits(&most) == 0, "{smallest} {most}");
+    assert!(bytes(&smallest, "planned_bytes") < bytes(&most, "planned_bytes"));
+    let told = |distance: &str| {
+        ok(&[&["plan", "--training", "--edges", "--reuse-distance", distance], &BRANCHES[..]].concat()).out
+    };
+    let smallest_told = told("0");
+    let lines = smallest_told.lines().filter(|line| line.contains(" waits for ")).count();
+    assert_eq!(lines as u64, waits(&smallest), "{smallest_told}");
+    assert!(told("max").contains("training: nothing waits for what it does not need"));
+    refused(
+        &["plan", "--network", "mlp", "--reuse-distance", "far"],
+        2,
+        &["\"far\", wanted a number of steps, or max"],
+    );
 }
 
 #[test]
