@@ -41,13 +41,16 @@ fn small_networks_take_less_than_in_mxnet() {
     let bytes = |line: &Value, key: &str| line[key].as_f64().unwrap();
     for line in &lines {
         let planned = bytes(line, "planned_bytes");
-        assert!(planned <= 1.02 * bytes(line, "lower_bound_bytes"), "{line}");
+        let concurrent = line["variant"] == "most concurrent";
+        assert!(concurrent || planned <= 1.02 * bytes(line, "lower_bound_bytes"), "{line}");
+        assert!(!concurrent || line["waits"] == 0, "{line}");
         assert!(planned <= bytes(line, "naive_bytes"), "{line}");
         assert!(planned / 1048576.0 <= bytes(line, "mxnet_mb"), "{line}");
         assert!(line["against"].as_str().unwrap().contains("stored references, made by mxnet 1.9.1"), "{line}");
     }
     let all = |key: &str, value: &str| lines.iter().filter(|l| l[key] == value).count();
-    assert_eq!([all("variant", "plain"), all("variant", "recompute cheap"), all("mode", "inference")], [6, 3, 3]);
+    let variants = ["plain", "recompute cheap", "most concurrent"].map(|variant| all("variant", variant));
+    assert_eq!((variants, all("mode", "inference")), ([6, 3, 6], 6));
 }
 
 #[test]
