@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use varflow_ops::{ALIGN_BYTES, Philox};
 
 /// How often a block that lives together with another may be looked at beyond the placements by time.
-const WORK: usize = 40_000_000;
+const WORK: usize = 25_000_000;
 /// A placement is good enough that exceeds the bound by one part in so many.
 const CLOSE: usize = 2000;
 /// How many moves climbing may try.
