@@ -22,14 +22,6 @@ impl Operator for Swish {
         Ok(Swish { beta: params.float("beta") })
     }
 
-    fn is_cheap(&self) -> bool {
-        true
-    }
-
-    fn per_sample(&self, _call: &Call) -> Option<Vec<usize>> {
-        Some(vec![0])
-    }
-
     fn forward<T: Float>(&self, ctx: &Context) -> Result<()> {
         let beta = T::from_f64(self.beta);
         ctx.output::<T>(0)?.map(&ctx.input::<T>(0)?, |x| x / (T::ONE + (-beta * x).exp()))
