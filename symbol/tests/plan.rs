@@ -189,7 +189,7 @@ fn the_checker_refuses_values_on_top_of_each_other() {
     // Apart from its neighbours, but inside somebody's lifetime: a value that is needed across a reuse.
     let registry = registry();
     let graph = build(&registry, &[(5, 0, 0), (5, 0, 0), (5, 0, 0), (2, 0, 540)], &[0]);
-    let case = Case::new(graph, &[], |_| 0);
+    let case = Case { hosts: HashSet::new(), ..Case::new(graph, &[], |_| 0) };
     let mut plan = case.plan();
     case.check(&plan).unwrap();
     let kept = Entry { node: 4, output: 0 };
