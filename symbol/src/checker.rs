@@ -36,6 +36,7 @@ pub fn check_plan(input: &PlanInput<'_>, plan: &Plan) -> Result<()> {
     let hosts = plan.places.iter().filter_map(|(_, p)| if let Place::Host(host) = p { Some(*host) } else { None });
     let subject = Subject { graph, descs, workspace_bytes, plan, hosts: hosts.collect() };
     subject.check_views()?;
+    subject.check_outputs()?;
     subject.check_hosts(input)?;
     subject.check_in_place()?;
     for node in input.phases.iter().flatten() {
@@ -108,6 +109,14 @@ impl Subject<'_> {
             }
         };
         Some(Bytes { of, range: start..start.saturating_add(n) })
+    }
+
+    /// Outputs have memory of their own.
+    fn check_outputs(&self) -> Result<()> {
+        let lent = self.graph.outputs.iter().find(|output| self.plan.places[**output] != Place::Own);
+        let Some(output) = lent else { return Ok(()) };
+        let text = format!("output {} is the graph's, and lies at {:?}", output.output, self.plan.places[*output]);
+        Err(Error::Contract(format!("{text}, wanted memory of its own")).at(self.graph.nodes[output.node].place()))
     }
 
     /// What must hold of results in the memory of an output: the output may hold others, and all that touches them is of the

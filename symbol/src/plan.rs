@@ -64,7 +64,7 @@ pub struct PlanInput<'a> {
     /// How much may be made to wait so that memory can be shared: two nodes that do not need each other's results are only made
     /// to wait for each other if they are further apart than so many places in the execution order. 0: the smallest plan.
     /// `usize::MAX`: the most concurrent, where only what data puts in order shares memory. In graphs of thousands of nodes the
-    /// distance is cut to what can be looked at in bounded time and memory.
+    /// distance is cut to what can be looked at in bounded time and memory, to 0 where results live together in millions of pairs.
     pub reuse_distance: usize,
 }
 
@@ -122,7 +122,8 @@ pub struct Plan {
     pub inplace: Vec<InPlace>,
     /// For each node, whose memory it destroys: it must run after all that touch them, in this step or the one before.
     pub clobbers: Vec<Vec<Occupant>>,
-    /// Bytes with every arena entry, view and workspace in memory of its own.
+    /// Bytes with every arena entry, view, workspace and entry in the memory of an output in memory of its own. The last count in none of
+    /// the other figures.
     pub naive_bytes: usize,
     /// Bytes of the arena.
     pub planned_bytes: usize,

@@ -243,6 +243,15 @@ fn results_lie_in_the_memory_of_the_output_that_replaces_them() {
 }
 
 #[test]
+fn the_checker_refuses_outputs_that_others_may_destroy() {
+    let case = chain(4);
+    let mut plan = case.plan();
+    plan.places[case.graph.outputs[0]] = Place::Arena(0);
+    let error = case.check(&plan).unwrap_err().to_string();
+    assert!(error.contains("lies at Arena(0), wanted memory of its own"), "{error}");
+}
+
+#[test]
 fn phases_that_are_no_execution_order_are_refused() {
     let mut case = chain(4);
     case.phases[0].swap(1, 2);

@@ -116,6 +116,24 @@ fn a_budget_that_is_large_enough_changes_nothing() {
 }
 
 #[test]
+fn budgets_are_kept_to_whatever_the_reuse_distance() {
+    let rt = Runtime::new(Engine::serial(), registry());
+    let graph = chain(20);
+    let smallest = least(&bind(&rt, &graph, &BindOptions { memory_budget: Some(1), ..options(true) }).err().unwrap());
+    for bytes in [smallest, 2 * smallest] {
+        let within = BindOptions { memory_budget: Some(bytes), reuse_distance: usize::MAX, ..options(true) };
+        assert!(bind(&rt, &graph, &within).unwrap().plan().total_bytes() <= bytes);
+    }
+    let concurrent = BindOptions { reuse_distance: usize::MAX, ..options(true) };
+    let cheap = BindOptions { recompute: Recompute::Cheap, ..concurrent.clone() };
+    let [concurrent, cheap] = [concurrent, cheap].map(|options| *bind(&rt, &graph, &options).unwrap().plan());
+    assert!(cheap.planned_bytes <= concurrent.planned_bytes, "{cheap:?} {concurrent:?}");
+    // No sum overflows.
+    let states = BindOptions { memory_budget: Some(1 << 40), optimizer_states: usize::MAX, ..options(true) };
+    assert!(bind(&rt, &graph, &states).err().unwrap().to_string().contains("of the optimizer's states"));
+}
+
+#[test]
 fn impossible_budgets_are_refused_with_what_is_possible() {
     let rt = Runtime::new(Engine::serial(), registry());
     let graph = chain(20);

@@ -47,7 +47,8 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     samples_at_a_time: Option<u32>,
     /// How much may be made to wait so that memory can be shared: nodes that do not need each other's results only wait for each
-    /// other if they are further apart than so many steps. 0, the default, gives the smallest plan, max the most concurrent.
+    /// other if they are further apart than so many steps. 0, the default, gives the smallest plan, max the most concurrent. It is 0
+    /// where anything is recomputed.
     #[arg(long, value_name = "N|max", default_value = "0", value_parser = distance)]
     reuse_distance: usize,
     /// Passes to run over the graph first, separated by commas, or all, or none.

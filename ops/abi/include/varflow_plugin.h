@@ -339,7 +339,8 @@ typedef struct {
   /* Whether it works on samples one by one in inference: not 0. Then it sets those of holds_samples, which are 0 at first and as many as
    * there are inputs, to 1 whose inputs hold samples along their first axis. Sample i of each output comes from sample i of these, of
    * which each has as many as each output, and from all of the other inputs. The call has no outputs: num_outputs is 0. A batch may
-   * then be computed in parts. Not asked where it is VF_RANDOM. NULL: no. */
+   * then be computed in parts, but not if one of these is an input that it changes; other inputs that it changes are changed once a
+   * part. Not asked where it is VF_RANDOM. NULL: no. */
   int32_t (*per_sample)(void *context, const vf_call *call, uint8_t *holds_samples);
   /* At which byte of the first input the only output lies, if it is a part of that input, or all of it, under another shape; -1 if it
    * is not. The call has these two alone. The kernel, which computes the same, is then called only where the output is to have memory

@@ -106,7 +106,8 @@ pub trait Operator: Sized + Send + Sync + 'static {
 
     /// The inputs that hold samples along their first axis, if it works on samples one by one in inference: sample `i` of each output
     /// then comes from sample `i` of these, of which each has as many as each output, and from all of the other inputs. A batch may
-    /// then be computed in parts, and take the memory of one. `None`: samples meet, or it is not known. The call has no outputs.
+    /// then be computed in parts, and take the memory of one; but not if one of these is an input that it changes, and other inputs
+    /// that it changes are changed once a part. `None`: samples meet, or it is not known. The call has no outputs.
     ///
     /// ```
     /// # use varflow_sdk::prelude::*;

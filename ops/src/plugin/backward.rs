@@ -204,7 +204,13 @@ impl Operator for Backward {
         let layout = self.layout(params);
         let inputs = layout.out_grads + layout.inputs.len() + layout.outputs.len();
         let fits = |p: &(usize, usize)| p.0 < inputs && p.1 < layout.in_grads.len();
-        self.table.inplace.iter().copied().filter(fits).collect()
+        let mut pairs: Vec<(usize, usize)> = Vec::with_capacity(self.table.inplace.len());
+        for pair in self.table.inplace.iter().filter(|p| fits(p)) {
+            if !pairs.contains(pair) {
+                pairs.push(*pair);
+            }
+        }
+        pairs
     }
 
     fn is_deterministic(&self) -> bool {

@@ -91,6 +91,7 @@ impl Library {
                 update_rules: numbered(update_rules, |t, i| read_update_rule(t, i))?,
             }
         };
+        library.operators.iter().try_for_each(|op| op.check_pairs(library.abi_version))?;
         unlike("operator", library.operators.iter().flat_map(|o| o.aliases.iter().chain([&o.name])))?;
         unlike("iterator", library.iterators.iter().map(|i| &i.name))?;
         unlike("reduction", library.reductions.iter().map(|r| &r.name))?;

@@ -4,10 +4,10 @@
 use super::kernel::with_call;
 use super::operator::PluginOperator;
 use super::tensors::Tensors;
+use crate::TensorDesc;
 use crate::kernel::KernelCall;
 use crate::operator::Operator;
 use crate::schema::Params;
-use crate::{Result, TensorDesc, check_inplace};
 use std::slice::from_ref;
 use varflow_abi as abi;
 
@@ -16,14 +16,6 @@ impl PluginOperator {
     pub(super) fn ask<R>(&self, of: &KernelCall<'_>, function: impl FnOnce(*const abi::Call) -> R) -> Option<R> {
         let tensors = Tensors::new(abi::device::CPU, of.inputs, of.outputs).ok()?;
         with_call(of, &tensors, function).ok()
-    }
-
-    /// Checks the in-place pairs that there are under these parameters.
-    ///
-    /// # Errors
-    /// As [`check_inplace`].
-    pub(super) fn check_pairs(&self, params: &Params) -> Result<()> {
-        check_inplace(&self.inplace(params), usize::MAX, usize::MAX, &self.mutates(params))
     }
 
     pub(super) fn says_is_cheap(&self, params: &Params) -> bool {

@@ -8,6 +8,9 @@ use crate::schema::{Kind, Value};
 use crate::{DType, Error, Result, Schema, UpdateRule, check_inplace};
 use varflow_abi::{self as abi, flags};
 
+/// The version of the contract since which in-place pairs that cannot be are refused.
+const PAIRS_CHECKED_SINCE: u32 = 3;
+
 /// How an operator is computed on one kind of device.
 #[derive(Clone)]
 pub struct KernelTable {
@@ -226,25 +229,58 @@ impl OperatorTable {
         if self.backward.is_some() && self.table.gradient.is_some() {
             return refuse("has a gradient as a kernel and one as nodes, wanted one of them");
         }
-        // Positions count in lists that may depend on parameters.
-        let outputs = if self.table.names.is_some() { usize::MAX } else { self.outputs.len() };
         if self.table.names.is_some() || self.is_variadic() {
-            return check_inplace(&self.inplace, usize::MAX, outputs, &self.mutated);
+            return Ok(()); // positions count in lists that depend on parameters
         }
-        let (i, o) = (self.inputs.len() + self.auxiliaries.len(), outputs);
+        let (i, o) = (self.inputs.len() + self.auxiliaries.len(), self.outputs.len());
         if self.table.num_hidden_outputs > o {
             return refuse(format!("hides {} outputs, and has {o}", self.table.num_hidden_outputs));
         }
         within("its mutated inputs", self.mutated.iter().copied(), i, "input")?;
-        let mutated: Vec<usize> = self.mutated.iter().copied().chain(self.inputs.len()..i).collect();
-        check_inplace(&self.inplace, i, o, &mutated)?;
         let Some(backward) = &self.backward else { return Ok(()) };
         within("what its backward kernel reads", backward.inputs.iter().copied(), i, "input")?;
         within("what its backward kernel reads", backward.outputs.iter().copied(), o, "output")?;
-        within("what has no gradient", backward.no_gradient.iter().copied(), self.inputs.len(), "input")?;
+        within("what has no gradient", backward.no_gradient.iter().copied(), self.inputs.len(), "input")
+    }
+
+    /// Checks the in-place pairs. Those that cannot be for other reasons than that an input or output is not there are refused since
+    /// version 3 of the contract; of older plug-ins they are not used.
+    ///
+    /// # Errors
+    /// As [`check_inplace`], with the operator.
+    pub(super) fn check_pairs(&self, abi_version: u32) -> Result<()> {
+        let depends = self.table.names.is_some() || self.is_variadic();
+        if abi_version < PAIRS_CHECKED_SINCE {
+            let is_there = |p: &&(usize, usize)| depends || self.is_there(p);
+            let wrong: Vec<(usize, usize)> = self.inplace.iter().filter(|p| !is_there(p)).copied().take(1).collect();
+            return self.refuse_pairs(&wrong, &[]);
+        }
+        if depends {
+            // Positions count in lists that depend on parameters, and so does what is an auxiliary state.
+            return check_inplace(&self.inplace, usize::MAX, usize::MAX, &[]).map_err(|e| self.name_of(e));
+        }
+        let i = self.inputs.len() + self.auxiliaries.len();
+        let mutated: Vec<usize> = self.mutated.iter().copied().chain(self.inputs.len()..i).collect();
+        self.refuse_pairs(&self.inplace, &mutated)?;
+        let Some(backward) = &self.backward else { return Ok(()) };
         let in_grads = (0..self.inputs.len()).filter(|i| !backward.no_gradient.contains(i)).count();
-        let read = o - self.table.num_hidden_outputs + backward.inputs.len() + backward.outputs.len();
-        check_inplace(&backward.inplace, read, in_grads, &[]).map_err(|e| e.at("its backward kernel"))
+        let hidden = self.table.num_hidden_outputs;
+        let read = self.outputs.len() - hidden + backward.inputs.len() + backward.outputs.len();
+        let checked = check_inplace(&backward.inplace, read, in_grads, &[]);
+        checked.map_err(|e| self.name_of(e.at("its backward kernel")))
+    }
+
+    fn is_there(&self, pair: &(usize, usize)) -> bool {
+        pair.0 < self.inputs.len() + self.auxiliaries.len() && pair.1 < self.outputs.len()
+    }
+
+    fn refuse_pairs(&self, pairs: &[(usize, usize)], mutated: &[usize]) -> Result<()> {
+        let inputs = self.inputs.len() + self.auxiliaries.len();
+        check_inplace(pairs, inputs, self.outputs.len(), mutated).map_err(|e| self.name_of(e))
+    }
+
+    fn name_of(&self, e: Error) -> Error {
+        e.at(format!("operator {}", self.name))
     }
 
     /// Whether it takes any number of inputs.

@@ -25,12 +25,19 @@ pub(super) fn fit(
     given: &[(String, Shape)],
     options: &BindOptions,
 ) -> Result<Fitted> {
+    let is_cheap = options.recompute == Recompute::Cheap;
+    let is_bounded = options.memory_budget.is_some() || options.arena_budget.is_some();
+    if !is_cheap && (!is_bounded || options.reuse_distance > 0) {
+        let fit = Fit { registry, given, options };
+        let plain = fit.planned(Network::new(graph, registry, given, options)?, Extra::default())?;
+        if fit.excess_bytes(&plain.report) == 0 {
+            return Ok(plain);
+        }
+    }
+    // What is computed again needs nothing of what surrounds it: unless it may be made to wait, nothing is saved.
+    let options = &BindOptions { reuse_distance: 0, ..options.clone() };
     let net = Network::new(graph, registry, given, options)?;
     let fit = Fit { registry, given, options };
-    let is_cheap = options.recompute == Recompute::Cheap;
-    if options.memory_budget.is_none() && options.arena_budget.is_none() && !is_cheap {
-        return fit.planned(net, Extra::default());
-    }
     let mut recomputation = Recomputation::new(&net.graph, &net.descs, &net.views, &net.phases, registry)?;
     if is_cheap {
         recomputation.make_cheap();
@@ -109,14 +116,13 @@ impl Fit<'_> {
         let budget = self.options.memory_budget.unwrap_or(usize::MAX);
         let (own, total) = (smallest.own_bytes(), smallest.total_bytes());
         let PlanReport { parameter_bytes, gradient_bytes, auxiliary_bytes, data_bytes, output_bytes, .. } = *smallest;
-        let optimizer = match smallest.optimizer_bytes {
-            0 => String::new(),
-            bytes => format!("{bytes} of the optimizer's states, "),
-        };
+        let told = |bytes: usize, what: &str| if bytes > 0 { format!("{bytes} of {what}, ") } else { String::new() };
+        let optimizer = told(smallest.optimizer_bytes, "the optimizer's states");
+        let constants = told(smallest.constant_bytes, "constants");
         let fixed = if budget < own { format!("; what is not recomputed alone takes {own}") } else { String::new() };
         Error::Param(format!(
             "memory_budget is {budget} bytes, wanted at least {total}: {parameter_bytes} of parameters, {gradient_bytes} of \
-             gradients, {optimizer}{auxiliary_bytes} of auxiliary states, {data_bytes} of data, {output_bytes} of outputs, and {arena} \
+             gradients, {optimizer}{constants}{auxiliary_bytes} of auxiliary states, {data_bytes} of data, {output_bytes} of outputs, and {arena} \
              into which intermediate results and workspaces can be brought by recomputation{fixed}"
         ))
     }

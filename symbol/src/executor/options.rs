@@ -86,7 +86,9 @@ pub struct BindOptions {
     /// How much may be made to wait so that memory can be shared: nodes that do not need each other's results are only made to
     /// wait for each other if they are further apart than so many places in the execution order. The default, 0, gives the
     /// smallest plan; `usize::MAX` the most concurrent, where sharing memory keeps no two nodes of a pass from running at the same
-    /// time. See [`PlanInput::reuse_distance`](crate::plan::PlanInput::reuse_distance).
+    /// time. See [`PlanInput::reuse_distance`](crate::plan::PlanInput::reuse_distance). What is
+    /// recomputed has to wait, or nothing would be saved: with [`Recompute::Cheap`], and where a budget is not kept to without
+    /// recomputation, it is 0.
     pub reuse_distance: usize,
     /// How many samples an inference pass takes through the network at a time, where its operators work on samples one by one;
     /// the default is as many as keep results in cache. Intermediate results take the memory of so many samples.

@@ -25,6 +25,8 @@ pub(super) struct Planned {
     pub(super) workspace_bytes: Vec<usize>,
     /// The outputs that nobody but this network writes.
     pub(super) hosts: HashSet<Entry>,
+    /// How much may be made to wait so that memory can be shared.
+    pub(super) reuse_distance: usize,
     pub(super) plan: Plan,
 }
 
@@ -62,7 +64,7 @@ impl Planned {
         if cfg!(debug_assertions) && graph.nodes.len() <= MAX_CHECKED {
             check_plan(&input, &plan)?;
         }
-        Ok(Planned { net, train, score, workspace_bytes, hosts, plan })
+        Ok(Planned { net, train, score, workspace_bytes, hosts, reuse_distance, plan })
     }
 
     /// What it takes of memory. `given` are the shapes of data and labels.

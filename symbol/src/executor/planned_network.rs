@@ -62,7 +62,7 @@ pub fn planned(
         groups: net.groups,
         phases: net.phases,
         hosts: planned.hosts,
-        reuse_distance: options.reuse_distance,
+        reuse_distance: planned.reuse_distance,
         plan: planned.plan,
         report,
     })

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// tensors included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PlanReport {
-    /// The arena, had every intermediate result and workspace memory of its own.
+    /// The arena, had every intermediate result and workspace memory of its own: those too that lie in the memory of an output now.
     pub naive_bytes: usize,
     /// The arena.
     pub planned_bytes: usize,
@@ -38,7 +38,7 @@ impl PlanReport {
     /// All memory that the executor uses, and its optimizer.
     #[must_use]
     pub fn total_bytes(&self) -> usize {
-        self.planned_bytes + self.own_bytes()
+        self.planned_bytes.saturating_add(self.own_bytes())
     }
 
     /// All but the arena: what does not depend on the plan.

@@ -107,6 +107,10 @@ fn per_sample_inputs(graph: &Graph, context: &Context<'_>, samples: usize, i: us
     let op = node.op.as_ref()?;
     let descs: Vec<TensorDesc> = node.inputs.iter().map(|e| context.descs[*e].clone()).collect::<Option<_>>()?;
     let inputs = op.per_sample(&node.params, &descs).filter(|inputs| !inputs.is_empty())?;
+    // A part would change a copy.
+    if node.mutates().iter().any(|p| inputs.contains(p)) {
+        return None;
+    }
     let has_samples = |desc: &TensorDesc| desc.shape.dims().first() == Some(&samples);
     let inputs_have = inputs.iter().all(|p| descs.get(*p).is_some_and(has_samples));
     let output_has = context.descs.node(i).first()?.as_ref().is_some_and(has_samples);

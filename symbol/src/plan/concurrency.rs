@@ -5,8 +5,10 @@ use super::data_order::DataOrder;
 use super::edges::{UseSteps, users};
 use super::{Occupant, PlanInput};
 
-/// The most pairs of blocks that are looked at.
+/// The most pairs of blocks, and users of these, that are looked at.
 const MOST_PAIRS: usize = 4_000_000;
+/// With how many later users of a block each is compared.
+const MOST_LATER: usize = 64;
 
 /// Which nodes may be made to wait for which.
 pub(super) struct Concurrency {
@@ -66,7 +68,7 @@ impl Concurrency {
         for (then, span) in blocks.spans.iter().enumerate().filter(|(_, span)| span.bytes > 0) {
             let start = self.phase_start[span.birth].max(span.birth.saturating_sub(window));
             for &first in dying[start..span.birth].iter().flatten() {
-                looked_at += 1;
+                looked_at += last_users[first].len();
                 if looked_at > MOST_PAIRS {
                     return None;
                 }
@@ -79,7 +81,8 @@ impl Concurrency {
         Some(pairs)
     }
 
-    /// For each block the steps that use it in the phase in which it dies, but for those whose results a later user needs.
+    /// For each block the steps that use it in the phase in which it dies, but for those whose results a later user is found to need:
+    /// who needs the later one needs them too.
     fn last_users(&self, blocks: &Blocks) -> Vec<Vec<usize>> {
         let mut of = vec![Vec::new(); blocks.spans.len()];
         for (entry, block) in blocks.of_entry.iter() {
@@ -99,7 +102,7 @@ impl Concurrency {
             let mut last: Vec<usize> = Vec::new();
             for &user in users.iter().rev().take_while(|user| **user >= start) {
                 let is_needed = |later: &usize| later - user <= self.needs.window() && self.needs.has(*later, user);
-                if !last.iter().any(is_needed) {
+                if !last.iter().take(MOST_LATER).any(is_needed) {
                     last.push(user);
                 }
             }

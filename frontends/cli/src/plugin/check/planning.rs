@@ -17,7 +17,7 @@ pub(crate) fn in_place(subject: &Subject, teller: &mut Teller) -> Finding {
     let declared =
         |what: &'static str, pairs: &[(usize, usize)]| pairs.iter().map(move |p| (what, *p)).collect::<Vec<_>>();
     let mut untried: BTreeSet<_> = declared("forward", &subject.table.inplace).into_iter().collect();
-    if let Some(backward) = &subject.table.backward {
+    if let Some(backward) = subject.table.backward.as_ref().filter(|_| subject.backward.is_some()) {
         untried.extend(declared("backward", &backward.inplace));
     }
     if untried.is_empty() {
