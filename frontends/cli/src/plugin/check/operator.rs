@@ -17,7 +17,7 @@ use varflow::ops::{DType, DeviceKind, KernelCall, Operator, Registry, Shape};
 pub(crate) struct Subject {
     pub(crate) registry: Arc<Registry>,
     pub(crate) op: Arc<dyn Operator>,
-    backward: Option<(Arc<dyn Operator>, KernelTable)>,
+    pub(super) backward: Option<(Arc<dyn Operator>, KernelTable)>,
     pub(crate) table: OperatorTable,
     kernel: KernelTable,
     pub(crate) dtype: DType,
