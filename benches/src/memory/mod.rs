@@ -103,12 +103,7 @@ pub fn run(args: &Args) -> Result<()> {
         rows.extend(plan::rows(&registry, case, peer)?);
     }
     table::print_plans(&rows);
-    let verdicts = plan::verdicts(&rows);
-    let missed: Vec<_> = verdicts.iter().filter(|v| !v.reached()).cloned().collect();
-    println!("\n## To reach\n\n{} of {} are reached.\n", verdicts.len() - missed.len(), verdicts.len());
-    if !missed.is_empty() {
-        println!("{}", verdict_table(&missed));
-    }
+    let mut verdicts = plan::verdicts(&rows);
     table::print_notes(&against.origin());
     let mut lines = table::plan_lines(&rows, &against.origin());
     if args.rss {
@@ -124,6 +119,7 @@ pub fn run(args: &Args) -> Result<()> {
             }
         }
         table::print_resident(&rows);
+        verdicts.extend(rows.iter().map(resident::Resident::verdict));
         lines.extend(table::resident_lines(&rows));
     }
     if args.time {
@@ -155,8 +151,16 @@ pub fn run(args: &Args) -> Result<()> {
             }
         }
         table::print_times(&times);
+        verdicts.extend(times.iter().filter_map(time::Times::verdict));
         lines.extend(table::time_lines(&times));
     }
+    let missed: Vec<_> = verdicts.iter().filter(|v| !v.reached()).cloned().collect();
+    println!("\n## To reach\n\n{} of {} are reached.\n", verdicts.len() - missed.len(), verdicts.len());
+    if !missed.is_empty() {
+        println!("{}", verdict_table(&missed));
+    }
+    let unmeasured = [(args.rss, "resident memory (--rss)"), (args.time, "time by the clock (--time)")];
+    unmeasured.iter().filter(|(measured, _)| !measured).for_each(|(_, what)| println!("not measured: {what}"));
     missing.iter().for_each(|m| println!("not compared with: {m}"));
     if let Some(path) = &args.json {
         report::append_lines(path, &lines)?;

@@ -25,7 +25,7 @@ const PEER_RATIO: [(Mode, f64); 2] = [(Mode::Training, 1.0), (Mode::Inference, 0
 const CHEAP_RATIO: [(&str, f64); 4] =
     [("resnet-20", 0.75), ("resnet-50", 0.75), ("inception-bn", 0.6), ("inception-bn-28-small", 0.6)];
 /// The most extra time, as a share, of cheap recomputation and of a budget.
-const EXTRA_TIME: [f64; 2] = [0.05, 0.3];
+pub const EXTRA_TIME: [f64; 2] = [0.05, 0.3];
 /// The most milliseconds that planning may take.
 const PLAN_MS: f64 = 500.0;
 

@@ -1,13 +1,17 @@
 //! Resident memory: what binding a network and running it takes, beside what its plan says. Each in a process of its own.
 
 use super::case::{Case, Mode};
+use super::plan::MB;
 use super::subject;
+use crate::report::{Bound, Verdict};
 use crate::{Result, proc_status};
 use varflow::Runtime;
 use varflow::symbol::Executor;
 
 /// Steps that are run.
 const STEPS: u64 = 3;
+/// The most that resident memory may grow by, over what is accounted for.
+const RATIO: f64 = 1.05;
 /// What all parts of the runtime have run once before anything is measured.
 const WARM_UP: &str = "lenet";
 const WARM_UP_BATCH: usize = 8;
@@ -26,6 +30,19 @@ pub struct Resident {
     pub grown_bytes: f64,
     /// MXNet's growth.
     pub peer_bytes: Option<f64>,
+}
+
+impl Resident {
+    /// What it is to reach.
+    pub fn verdict(&self) -> Verdict {
+        Verdict {
+            what: format!("{}, {}: resident MB over what is accounted for", self.network, self.mode),
+            ours: self.grown_bytes / MB,
+            theirs: self.counted_bytes / MB,
+            ratio: self.grown_bytes / self.counted_bytes,
+            wanted: Bound::AtMost(RATIO),
+        }
+    }
 }
 
 /// Measures a network in a process of its own. `peer_bytes` is what MXNet was found to take.
@@ -69,4 +86,22 @@ fn stepped(rt: &Runtime, case: &Case, mode: Mode) -> Result<Executor> {
     }
     rt.engine.wait_all()?;
     Ok(executor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_percent_more_than_accounted_for_is_too_much() {
+        let of = |grown_bytes| Resident {
+            network: "mlp".to_string(),
+            batch_size: 1,
+            mode: Mode::Training,
+            counted_bytes: 100.0,
+            grown_bytes,
+            peer_bytes: None,
+        };
+        assert!(of(104.0).verdict().reached() && !of(106.0).verdict().reached());
+    }
 }

@@ -1,8 +1,10 @@
 //! What options cost or save in time: executors in one process that take turns, one without them and one with.
 
 use super::case::{Case, Mode};
+use super::plan::EXTRA_TIME;
 use super::subject;
 use crate::Result;
+use crate::report::{Bound, Verdict};
 use crate::rounds::median;
 use std::fmt;
 use std::str::FromStr;
@@ -88,6 +90,25 @@ pub struct Times {
     pub predicted_ratio: f64,
 }
 
+impl Times {
+    /// What it is to reach, if anything.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let most = match self.variant {
+            Variant::Cheap => EXTRA_TIME[0],
+            Variant::Budget(_) => EXTRA_TIME[1],
+            Variant::Concurrent | Variant::NoPasses => return None,
+        };
+        let [theirs, ours] = self.seconds;
+        Some(Verdict {
+            what: format!("{}, {}, {}: seconds a step over those without", self.network, self.mode, self.variant),
+            ours,
+            theirs,
+            ratio: 1.0 + self.extra_ratio[0],
+            wanted: Bound::AtMost(1.0 + most),
+        })
+    }
+}
+
 /// Measures a network in a process of its own.
 ///
 /// # Errors
@@ -162,4 +183,37 @@ fn fill(tensor: &Tensor) -> Result<()> {
             .set((0..tensor.shape().len()).map(|i| (i * 7919 % 2001) as f32 / 10_000.0 - 0.1).collect::<Vec<f32>>())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recomputation_is_held_to_what_it_may_cost() {
+        let of = |variant, extra: f64| {
+            let times = Times {
+                network: "mlp".to_string(),
+                batch_size: 1,
+                mode: Mode::Training,
+                variant,
+                arena_bytes: [1.0; 2],
+                seconds: [1.0, 1.0 + extra],
+                extra_ratio: [extra; 3],
+                predicted_ratio: 0.0,
+            };
+            times.verdict().map(|verdict| verdict.reached())
+        };
+        assert_eq!([of(Variant::Cheap, 0.04), of(Variant::Cheap, 0.06)], [Some(true), Some(false)]);
+        assert_eq!([of(Variant::Budget(1), 0.2), of(Variant::Budget(1), 0.4)], [Some(true), Some(false)]);
+        assert_eq!(of(Variant::NoPasses, 9.0), None);
+    }
+
+    #[test]
+    fn a_variant_is_read_as_it_is_written() {
+        for variant in [Variant::Cheap, Variant::Budget(7), Variant::Concurrent, Variant::NoPasses] {
+            assert_eq!(variant.to_string().parse(), Ok(variant));
+        }
+        assert!("dear".parse::<Variant>().is_err());
+    }
 }
