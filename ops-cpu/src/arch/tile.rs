@@ -136,7 +136,7 @@ impl Cut {
 
 /// Calls a function generic over a tile height with the height known only at run time, 1 to 6.
 macro_rules! with_height {
-    ($height:expr, $call:ident::<$($generic:ty),*; _>($($arg:expr),* $(,)?)) => {
+    ($height:expr, $call:ident::<$($generic:tt),*; _>($($arg:expr),* $(,)?)) => {
         match $height {
             1 => $call::<$($generic,)* 1>($($arg),*),
             2 => $call::<$($generic,)* 2>($($arg),*),

@@ -1,7 +1,6 @@
 //! The number types that the kernels compute in.
 
 use super::broadcast::BinaryLoops;
-use super::gemm::GemmKernel;
 use super::number::Number;
 use super::reduce::ReduceLoops;
 use crate::arch::Dispatch;
@@ -14,7 +13,6 @@ pub trait Float:
     + BinaryLoops
     + ReduceLoops
     + Dispatch
-    + GemmKernel
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>
