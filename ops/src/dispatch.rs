@@ -4,7 +4,7 @@
 use crate::async_run::AsyncRun;
 use crate::device::DeviceKind;
 use crate::infer::{DTypes, Shapes};
-use crate::kernel::{Kernel, KernelCall, KernelCtx, RawView};
+use crate::kernel::{Kernel, KernelCall, KernelCtx};
 use crate::operator::Operator;
 use crate::registry::Registry;
 use crate::rng::name_hash;
@@ -21,18 +21,11 @@ struct Bound {
     name: Arc<str>,
     node: u64,
     kernel: Box<dyn Kernel>,
-    mutated: Vec<usize>,
-    tensors: BoundTensors,
-    /// Those of `tensors`, which keeps what they show.
-    views: Views,
-    accesses: Vec<(Var, Mode)>,
-}
-
-/// What kernels are handed of [`BoundTensors`].
-struct Views {
-    inputs: Box<[RawView]>,
-    outputs: Box<[Option<RawView>]>,
-    workspace: Option<RawView>,
+    mutated: Box<[usize]>,
+    inputs: Box<[Tensor]>,
+    outputs: Box<[Option<Tensor>]>,
+    workspace: Option<Tensor>,
+    clobbers: Box<[Var]>,
 }
 
 /// What changes from run to run.
@@ -64,18 +57,16 @@ impl BoundOp {
         let mutated = op.mutates(params);
         check_overlaps(op, params, inputs, &mutated, outputs, workspace.as_ref())
             .map_err(|e| e.at(format!("{} \"{name}\"", op.name())))?;
-        let mut accesses = Vec::new();
-        for (i, t) in inputs.iter().enumerate() {
-            accesses.push((t.var().clone(), if mutated.contains(&i) { Mode::Write } else { Mode::Read }));
-        }
-        let outs = outputs.iter().flatten().chain(workspace).map(Tensor::var);
-        accesses.extend(outs.chain(clobbers).map(|v| (v.clone(), Mode::Overwrite)));
-        let views = Views {
-            inputs: inputs.iter().map(Tensor::view).collect(),
-            outputs: outputs.iter().map(|t| t.as_ref().map(Tensor::view)).collect(),
-            workspace: workspace.as_ref().map(Tensor::view),
+        let bound = Bound {
+            name: name.into(),
+            node: name_hash(name),
+            kernel,
+            mutated: mutated.into(),
+            inputs: tensors.inputs.into(),
+            outputs: tensors.outputs.into(),
+            workspace: tensors.workspace,
+            clobbers: clobbers.into(),
         };
-        let bound = Bound { node: name_hash(name), name: name.into(), kernel, mutated, tensors, views, accesses };
         Ok(BoundOp(Arc::new(bound)))
     }
 
@@ -116,13 +107,13 @@ impl BoundOp {
     fn task<'a>(&'a self, engine: &'a Engine, lane: Option<&LaneHandle>) -> RawTask<'a> {
         let task = engine.raw(self.0.name.clone());
         let task = lane.into_iter().fold(task, RawTask::lane);
-        self.0.accesses.iter().fold(task, |task, (var, mode)| task.access(var, *mode))
+        self.0.accesses().fold(task, |task, (var, mode)| task.access(var, mode))
     }
 
     /// The tensors of its outputs; `None` for those that nobody wants.
     #[must_use]
     pub fn outputs(&self) -> &[Option<Tensor>] {
-        &self.0.tensors.outputs
+        &self.0.outputs
     }
 
     /// The node's name.
@@ -133,6 +124,14 @@ impl BoundOp {
 }
 
 impl Bound {
+    /// What its task names.
+    fn accesses(&self) -> impl Iterator<Item = (&Var, Mode)> {
+        let mode = |i| if self.mutated.contains(&i) { Mode::Write } else { Mode::Read };
+        let inputs = self.inputs.iter().enumerate().map(move |(i, t)| (t.var(), mode(i)));
+        let others = self.outputs.iter().flatten().chain(&self.workspace).map(Tensor::var).chain(&self.clobbers);
+        inputs.chain(others.map(|var| (var, Mode::Overwrite)))
+    }
+
     /// Runs the kernel.
     ///
     /// # Safety
@@ -160,10 +159,10 @@ impl Bound {
     /// # Safety
     /// For `'a` a task is running, or is not completed, that names the accesses.
     unsafe fn ctx<'a>(&'a self, task: Option<&'a TaskCtx<'a>>, rng: Philox) -> KernelCtx<'a> {
-        let Views { inputs, outputs, workspace } = &self.views;
+        let Bound { inputs, outputs, mutated, workspace, .. } = self;
         // SAFETY: the task holds all tensors by the contract, and `check_overlaps` has excluded all sharing but declared in-place
         // pairs; the tensors live as long as `self`.
-        unsafe { KernelCtx::new(task, inputs, &self.mutated, outputs, workspace.as_ref(), rng) }
+        unsafe { KernelCtx::new(task, inputs, mutated, outputs, workspace.as_ref(), rng) }
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::async_run::AsyncRun;
 use crate::operator::Operator;
 use crate::schema::Params;
-use crate::{DType, Element, Error, Philox, Result, Shape, TensorDesc};
+use crate::{DType, Element, Error, Philox, Result, Shape, Tensor, TensorDesc};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -81,7 +81,6 @@ impl<F: Fn(&mut KernelCtx<'_>) -> Result<()> + Send + Sync> Kernel for WithWorks
 pub type KernelFactory = std::sync::Arc<dyn Fn(&KernelCall<'_>) -> Result<Box<dyn Kernel>> + Send + Sync>;
 
 /// Address, shape and dtype of a tensor.
-#[derive(Clone)]
 pub(crate) struct RawView {
     start: NonNull<u8>,
     desc: TensorDesc,
@@ -144,25 +143,25 @@ pub enum Pair<'a, T> {
 /// with an output (see [`Operator::inplace`]) only through [`pair`](KernelCtx::pair).
 pub struct KernelCtx<'a> {
     task: Option<&'a TaskCtx<'a>>,
-    inputs: &'a [RawView],
+    inputs: &'a [Tensor],
     mutated: &'a [usize],
-    outputs: &'a [Option<RawView>],
+    outputs: &'a [Option<Tensor>],
     /// Outputs and mutated inputs that were given out.
     taken: (Taken, Taken),
-    workspace: Option<&'a RawView>,
+    workspace: Option<&'a Tensor>,
     rng: Philox,
 }
 
 impl<'a> KernelCtx<'a> {
     /// # Safety
-    /// For `'a` the task holds all views: the inputs not in `mutated` against writers; those in `mutated`, the outputs and
-    /// the workspace alone. All views lie in live storage. Outputs overlap neither each other nor the workspace.
+    /// For `'a` the task holds all tensors: the inputs not in `mutated` against writers; those in `mutated`, the outputs and
+    /// the workspace alone. Outputs overlap neither each other nor the workspace.
     pub(crate) unsafe fn new(
         task: Option<&'a TaskCtx<'a>>,
-        inputs: &'a [RawView],
+        inputs: &'a [Tensor],
         mutated: &'a [usize],
-        outputs: &'a [Option<RawView>],
-        workspace: Option<&'a RawView>,
+        outputs: &'a [Option<Tensor>],
+        workspace: Option<&'a Tensor>,
         rng: Philox,
     ) -> Self {
         let taken = (Taken::none_of(outputs.len()), Taken::none_of(inputs.len()));
@@ -183,18 +182,18 @@ impl<'a> KernelCtx<'a> {
     }
 
     /// The views of all inputs, for foreign code, which is bound by the same rules: of inputs it writes the mutated only.
-    pub(crate) fn input_views(&self) -> &[RawView] {
-        self.inputs
+    pub(crate) fn input_views(&self) -> impl ExactSizeIterator<Item = &RawView> {
+        self.inputs.iter().map(Tensor::view)
     }
 
     /// The views of all outputs, likewise; `None` for those that nobody wants.
-    pub(crate) fn output_views(&self) -> &[Option<RawView>] {
-        self.outputs
+    pub(crate) fn output_views(&self) -> impl ExactSizeIterator<Item = Option<&RawView>> {
+        self.outputs.iter().map(|t| t.as_ref().map(Tensor::view))
     }
 
     /// The view of the workspace, likewise, unless it is taken.
     pub(crate) fn workspace_view(&self) -> Option<&RawView> {
-        self.workspace
+        self.workspace.map(Tensor::view)
     }
 
     /// Number of inputs, auxiliary states included.
@@ -212,19 +211,19 @@ impl<'a> KernelCtx<'a> {
     /// Shape and dtype of an input.
     #[must_use]
     pub fn input_desc(&self, i: usize) -> &TensorDesc {
-        &self.inputs[i].desc
+        self.inputs[i].desc()
     }
 
     /// Shape of an input.
     #[must_use]
     pub fn input_shape(&self, i: usize) -> &Shape {
-        &self.inputs[i].desc.shape
+        self.inputs[i].shape()
     }
 
     /// Shape and dtype of an output; `None` if nobody wants it.
     #[must_use]
     pub fn output_desc(&self, o: usize) -> Option<&TensorDesc> {
-        self.outputs[o].as_ref().map(|view| &view.desc)
+        self.outputs[o].as_ref().map(Tensor::desc)
     }
 
     /// Whether output `o` is to be computed.
@@ -242,7 +241,7 @@ impl<'a> KernelCtx<'a> {
         if self.mutated.contains(&i) {
             return Err(contract(format!("input {i} is mutated: ask for it with mutated()")));
         }
-        if let Some(o) = self.outputs.iter().position(|o| o.as_ref().is_some_and(|o| o.overlaps(view))) {
+        if let Some(o) = self.output_views().position(|o| o.is_some_and(|o| o.overlaps(view))) {
             return Err(contract(format!("input {i} shares memory with output {o}: ask for both with pair()")));
         }
         // SAFETY: held against writers by the contract of `new`, and no output given out overlaps it.
@@ -255,7 +254,7 @@ impl<'a> KernelCtx<'a> {
     /// When it holds another dtype, is not wanted, was asked for before, or shares memory with an input.
     pub fn output<T: Element>(&self, o: usize) -> Result<&'a mut [T]> {
         let view = self.typed_output::<T>(o)?;
-        if let Some(i) = self.inputs.iter().position(|i| i.overlaps(view)) {
+        if let Some(i) = self.input_views().position(|i| i.overlaps(view)) {
             return Err(contract(format!("output {o} shares memory with input {i}: ask for both with pair()")));
         }
         self.taken.0.take(o, "output")?;
@@ -269,7 +268,7 @@ impl<'a> KernelCtx<'a> {
     /// When it holds another dtype, is not declared, or was asked for before.
     pub fn mutated<T: Element>(&self, i: usize) -> Result<&'a mut [T]> {
         let view = self.typed_input::<T>(i)?;
-        let overlap = self.inputs.iter().enumerate().any(|(j, v)| j != i && v.overlaps(view));
+        let overlap = self.input_views().enumerate().any(|(j, v)| j != i && v.overlaps(view));
         if !self.mutated.contains(&i) || overlap {
             return Err(contract(format!("input {i} is not declared as mutated, or overlaps another input")));
         }
@@ -284,7 +283,7 @@ impl<'a> KernelCtx<'a> {
     #[must_use]
     pub fn shares(&self, i: usize, o: usize) -> bool {
         let (input, output) = (self.inputs.get(i), self.outputs.get(o).and_then(Option::as_ref));
-        input.zip(output).is_some_and(|(input, output)| input.overlaps(output))
+        input.zip(output).is_some_and(|(input, output)| input.view().overlaps(output.view()))
     }
 
     /// An input and the output that may share its memory.
@@ -296,9 +295,9 @@ impl<'a> KernelCtx<'a> {
         if !from.overlaps(to) {
             return Ok(Pair::Apart(self.input(i)?, self.output(o)?));
         }
-        let others = self.inputs.iter().enumerate().any(|(j, v)| j != i && v.overlaps(to));
-        let others = others
-            || self.outputs.iter().enumerate().any(|(p, v)| p != o && v.as_ref().is_some_and(|v| v.overlaps(from)));
+        let others = self.input_views().enumerate().any(|(j, v)| j != i && v.overlaps(to));
+        let others =
+            others || self.output_views().enumerate().any(|(p, v)| p != o && v.is_some_and(|v| v.overlaps(from)));
         if from.start != to.start || from.desc.len_bytes() != to.desc.len_bytes() || others || self.mutated.contains(&i)
         {
             return Err(contract(format!("input {i} and output {o} overlap otherwise than in place")));
@@ -314,10 +313,10 @@ impl<'a> KernelCtx<'a> {
     /// # Errors
     /// When asked for twice, or the kernel asked for none.
     pub fn workspace<T: Element>(&mut self) -> Result<&'a mut [T]> {
-        let view =
+        let tensor =
             self.workspace.take().ok_or_else(|| contract("there is no workspace, or it is taken".to_string()))?;
         // SAFETY: the task has it alone, it is taken out of the context, and storage is aligned for any element.
-        Ok(unsafe { view.as_mut_slice() })
+        Ok(unsafe { tensor.view().as_mut_slice() })
     }
 
     /// Random numbers of this node at this step.
@@ -349,14 +348,15 @@ impl<'a> KernelCtx<'a> {
 
     fn typed_input<T: Element>(&self, i: usize) -> Result<&RawView> {
         let n = self.inputs.len();
-        let view = self.inputs.get(i).ok_or_else(|| contract(format!("input {i} of {n} is asked for")))?;
+        let tensor = self.inputs.get(i).ok_or_else(|| contract(format!("input {i} of {n} is asked for")))?;
+        let view = tensor.view();
         check_dtype("input", i, view.desc.dtype, T::DTYPE)?;
         Ok(view)
     }
 
     fn typed_output<T: Element>(&self, o: usize) -> Result<&RawView> {
-        let view = self.outputs.get(o).and_then(Option::as_ref);
-        let view = view.ok_or_else(|| contract(format!("output {o} is asked for, which nobody wants")))?;
+        let tensor = self.outputs.get(o).and_then(Option::as_ref);
+        let view = tensor.ok_or_else(|| contract(format!("output {o} is asked for, which nobody wants")))?.view();
         check_dtype("output", o, view.desc.dtype, T::DTYPE)?;
         Ok(view)
     }

@@ -2,7 +2,6 @@
 #![expect(unsafe_code, reason = "names the accesses of a task and hands their views to a reduction")]
 
 use crate::async_run::AsyncRun;
-use crate::kernel::RawView;
 use crate::reduction::{Direction, Reduction};
 use crate::rng::name_hash;
 use crate::{Error, KernelCtx, Philox, Result, Tensor};
@@ -30,10 +29,8 @@ enum Order {
 /// One call, with all that it needs.
 struct Call {
     key: String,
-    /// Keeps what the views show.
-    _tensors: [Vec<Tensor>; 2],
-    inputs: Vec<RawView>,
-    outputs: Vec<Option<RawView>>,
+    inputs: Vec<Tensor>,
+    outputs: Vec<Option<Tensor>>,
 }
 
 impl Reducer {
@@ -121,12 +118,7 @@ impl Reducer {
 
 impl Call {
     fn new(key: &str, inputs: &[Tensor], outputs: &[Tensor]) -> Call {
-        Call {
-            key: key.to_string(),
-            _tensors: [inputs.to_vec(), outputs.to_vec()],
-            inputs: inputs.iter().map(Tensor::view).collect(),
-            outputs: outputs.iter().map(|t| Some(t.view())).collect(),
-        }
+        Call { key: key.to_string(), inputs: inputs.to_vec(), outputs: outputs.iter().cloned().map(Some).collect() }
     }
 
     /// # Safety

@@ -5,6 +5,7 @@
 use crate::{DType, Error, Result};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// Attributes of a node as texts, by name.
 pub type Attrs = BTreeMap<String, String>;
@@ -198,7 +199,7 @@ impl Schema {
             };
             values.push((p.name.clone(), value));
         }
-        Ok(Params(values))
+        Ok(Params(values.into()))
     }
 }
 
@@ -258,12 +259,12 @@ fn parse_tuple(text: &str) -> Option<Vec<i64>> {
     inner.split(',').map(|v| parse_int(v.trim())).collect()
 }
 
-/// The parameter values of one use of an operator: every parameter of its schema, in order.
+/// The parameter values of one use of an operator: every parameter of its schema, in order. Clones share them.
 ///
 /// The typed accessors panic when asked for a name or type that the schema does not have: that is a fault in the
 /// operator's definition, which the checks over all registered operators find.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Params(Vec<(String, Value)>);
+pub struct Params(Arc<[(String, Value)]>);
 
 #[allow(clippy::panic)]
 impl Params {

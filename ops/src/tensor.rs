@@ -4,7 +4,6 @@
 use crate::kernel::{KernelCtx, RawView};
 use crate::storage::Storage;
 use crate::{DType, Element, Error, Result, Shape};
-use smallvec::SmallVec;
 use std::sync::Arc;
 use varflow_engine::{Engine, Mode, Recorder, Var};
 
@@ -33,12 +32,15 @@ impl TensorDesc {
 /// A dense row-major tensor in host memory. Clones are the same tensor. What it holds changes only in engine tasks;
 /// reading it from outside waits for them.
 #[derive(Clone)]
-pub struct Tensor {
+pub struct Tensor(Arc<Inner>);
+
+struct Inner {
     engine: Engine,
     var: Var,
     storage: Arc<Storage>,
     offset_bytes: usize,
-    desc: TensorDesc,
+    /// Where it lies in `storage`, which keeps it.
+    view: RawView,
 }
 
 impl Tensor {
@@ -50,13 +52,7 @@ impl Tensor {
         let desc = TensorDesc { shape: shape.into(), dtype };
         let n = desc.shape.checked_len().and_then(|n| n.checked_mul(dtype.size_bytes()));
         let n = n.ok_or_else(|| Error::Shape(format!("a tensor of shape {} is too large", desc.shape)))?;
-        Ok(Tensor {
-            engine: engine.clone(),
-            var: engine.var(),
-            storage: Arc::new(Storage::zeroed(n)?),
-            offset_bytes: 0,
-            desc,
-        })
+        Ok(Tensor::at(engine.clone(), engine.var(), Arc::new(Storage::zeroed(n)?), 0, desc))
     }
 
     /// A tensor with these elements.
@@ -92,7 +88,22 @@ impl Tensor {
                 storage.len_bytes()
             )));
         }
-        Ok(Tensor { engine: engine.clone(), var, storage, offset_bytes, desc })
+        Ok(Tensor::at(engine.clone(), var, storage, offset_bytes, desc))
+    }
+
+    /// Panics unless it lies within the storage.
+    fn at(engine: Engine, var: Var, storage: Arc<Storage>, offset_bytes: usize, desc: TensorDesc) -> Tensor {
+        assert!(offset_bytes + desc.len_bytes() <= storage.len_bytes());
+        // SAFETY: inside the storage.
+        let start = unsafe { storage.start().add(offset_bytes) };
+        Tensor(Arc::new(Inner { engine, var, storage, offset_bytes, view: RawView::new(start, desc) }))
+    }
+
+    /// The same memory under another shape, which takes no more of it.
+    fn under(&self, shape: Shape) -> Tensor {
+        let Inner { engine, var, storage, offset_bytes, .. } = &*self.0;
+        let desc = TensorDesc { shape, dtype: self.dtype() };
+        Tensor::at(engine.clone(), var.clone(), storage.clone(), *offset_bytes, desc)
     }
 
     /// The same elements under another shape of as many. Shares var and storage.
@@ -102,8 +113,7 @@ impl Tensor {
     pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
         self.check_len(shape.len())?;
-        let desc = TensorDesc { shape, dtype: self.desc.dtype };
-        Ok(Tensor { desc, ..self.clone() })
+        Ok(self.under(shape))
     }
 
     /// The first elements under a shape of no more than there are. Shares var and storage.
@@ -113,10 +123,8 @@ impl Tensor {
     pub fn first(&self, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
         match shape.checked_len() {
-            Some(n) if n <= self.desc.shape.len() => {
-                Ok(Tensor { desc: TensorDesc { shape, dtype: self.desc.dtype }, ..self.clone() })
-            }
-            _ => Err(Error::Shape(format!("a tensor of shape {} has no room for shape {shape}", self.desc.shape))),
+            Some(n) if n <= self.shape().len() => Ok(self.under(shape)),
+            _ => Err(Error::Shape(format!("a tensor of shape {} has no room for shape {shape}", self.shape()))),
         }
     }
 
@@ -125,17 +133,21 @@ impl Tensor {
     /// # Errors
     /// When it does not lie within this one, or is not aligned to its elements.
     pub fn part(&self, offset_bytes: usize, desc: TensorDesc) -> Result<Tensor> {
+        self.part_by(self.var().clone(), offset_bytes, desc)
+    }
+
+    fn part_by(&self, var: Var, offset_bytes: usize, desc: TensorDesc) -> Result<Tensor> {
         let n = desc.shape.checked_len().and_then(|n| n.checked_mul(desc.dtype.size_bytes()));
         let end = n.and_then(|n| n.checked_add(offset_bytes));
-        if end.is_none_or(|end| end > self.desc.len_bytes()) {
+        if end.is_none_or(|end| end > self.desc().len_bytes()) {
             let (dtype, shape) = (desc.dtype, &desc.shape);
             return Err(Error::Shape(format!(
                 "a {dtype} tensor of shape {shape} at byte {offset_bytes} does not fit into one of {} bytes",
-                self.desc.len_bytes()
+                self.desc().len_bytes()
             )));
         }
-        let (var, storage) = (self.var.clone(), self.storage.clone());
-        Tensor::in_storage(&self.engine, var, storage, self.offset_bytes + offset_bytes, desc)
+        let Inner { engine, storage, offset_bytes: start, .. } = &*self.0;
+        Tensor::in_storage(engine, var, storage.clone(), start + offset_bytes, desc)
     }
 
     /// A tensor in this one's memory, from its start, ordered by a var of its own. As with [`in_storage`](Self::in_storage), who
@@ -144,22 +156,22 @@ impl Tensor {
     /// # Errors
     /// As [`part`](Self::part).
     pub fn beneath(&self, var: Var, desc: TensorDesc) -> Result<Tensor> {
-        Ok(Tensor { var, ..self.part(0, desc)? })
+        self.part_by(var, 0, desc)
     }
 
     fn check_len(&self, n: usize) -> Result<()> {
-        if n == self.desc.shape.len() {
+        if n == self.shape().len() {
             return Ok(());
         }
-        let (shape, wanted) = (&self.desc.shape, self.desc.shape.len());
+        let (shape, wanted) = (self.shape(), self.shape().len());
         Err(Error::Shape(format!("a tensor of shape {shape} has {wanted} elements, not {n}")))
     }
 
     fn check_dtype(&self, dtype: DType) -> Result<()> {
-        if dtype == self.desc.dtype {
+        if dtype == self.dtype() {
             return Ok(());
         }
-        Err(Error::DType(format!("the tensor holds {}, not {dtype}", self.desc.dtype)))
+        Err(Error::DType(format!("the tensor holds {}, not {dtype}", self.dtype())))
     }
 
     /// Copies the elements out, once the tasks pushed so far that write them are done.
@@ -169,8 +181,8 @@ impl Tensor {
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         self.check_dtype(T::DTYPE)?;
         let out = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (from, to, done) = (self.clone(), out.clone(), self.engine.var());
-        self.engine.raw("read_tensor").read(&self.var).overwrite(&done).run(move |_| {
+        let (from, to, done) = (self.clone(), out.clone(), self.0.engine.var());
+        self.0.engine.raw("read_tensor").read(self.var()).overwrite(&done).run(move |_| {
             // SAFETY: this task reads the tensor, so nobody writes it; length and type are the view's own.
             let values = unsafe { from.view().as_slice::<T>() };
             *to.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = values.to_vec();
@@ -187,7 +199,7 @@ impl Tensor {
     pub fn from_bytes(engine: &Engine, desc: TensorDesc, bytes: &[u8]) -> Result<Tensor> {
         let TensorDesc { shape, dtype } = desc;
         let tensor = Tensor::zeros(engine, shape, dtype)?;
-        let wanted = tensor.desc.len_bytes();
+        let wanted = tensor.desc().len_bytes();
         if bytes.len() != wanted {
             let text = format!("a {dtype} tensor of shape {} is {wanted} bytes, not {}", tensor.shape(), bytes.len());
             return Err(Error::Shape(text));
@@ -203,7 +215,7 @@ impl Tensor {
     /// The root cause, if one of them failed.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let out = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (to, done) = (out.clone(), self.engine.var());
+        let (to, done) = (out.clone(), self.0.engine.var());
         self.push_read("read_tensor", &done, move |_, bytes| {
             *to.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bytes.to_vec();
         });
@@ -221,9 +233,9 @@ impl Tensor {
         body: impl FnOnce(&TensorDesc, &[u8]) + Send + 'static,
     ) {
         let from = self.clone();
-        self.engine.raw(name).read(&self.var).overwrite(order).run(move |_| {
+        self.0.engine.raw(name).read(self.var()).overwrite(order).run(move |_| {
             // SAFETY: this task reads the tensor, so nobody writes it; the view's elements are seen as bytes.
-            body(&from.desc, unsafe { from.view().as_slice::<u8>() });
+            body(from.desc(), unsafe { from.view().as_slice::<u8>() });
         });
     }
 
@@ -236,9 +248,9 @@ impl Tensor {
         body: impl Fn(&TensorDesc, &[u8]) + Send + Sync + 'static,
     ) {
         let from = self.clone();
-        self.engine.raw(name).read(&self.var).overwrite(order).record(recorder, move |_| {
+        self.0.engine.raw(name).read(self.var()).overwrite(order).record(recorder, move |_| {
             // SAFETY: as above.
-            body(&from.desc, unsafe { from.view().as_slice::<u8>() });
+            body(from.desc(), unsafe { from.view().as_slice::<u8>() });
         });
     }
 
@@ -250,7 +262,7 @@ impl Tensor {
         self.check_dtype(T::DTYPE)?;
         self.check_len(values.len())?;
         let to = self.clone();
-        self.engine.raw("write_tensor").overwrite(&self.var).run(move |_| {
+        self.0.engine.raw("write_tensor").overwrite(self.var()).run(move |_| {
             // SAFETY: this task has the tensor alone; length and type are checked.
             unsafe { to.view().as_mut_slice::<T>() }.copy_from_slice(&values);
         });
@@ -262,13 +274,13 @@ impl Tensor {
     /// # Errors
     /// When number or type differ.
     pub fn copy_from(&self, other: &Tensor) -> Result<()> {
-        self.check_dtype(other.desc.dtype)?;
-        self.check_len(other.desc.shape.len())?;
-        if self.var.same(&other.var) {
+        self.check_dtype(other.dtype())?;
+        self.check_len(other.shape().len())?;
+        if self.var().same(other.var()) {
             return Ok(());
         }
         let (to, from) = (self.clone(), other.clone());
-        self.engine.raw("copy").read(&other.var).overwrite(&self.var).run(move |_| {
+        self.0.engine.raw("copy").read(other.var()).overwrite(self.var()).run(move |_| {
             // SAFETY: the task reads `from` and has `to` alone.
             let (to, from) = unsafe { (to.view().as_mut_slice::<u8>(), from.view().as_slice::<u8>()) };
             to.copy_from_slice(from);
@@ -287,18 +299,17 @@ impl Tensor {
     ) {
         let mut task = engine.raw(name);
         for t in inputs {
-            task = task.access(&t.var, Mode::Read);
+            task = task.access(t.var(), Mode::Read);
         }
         for t in outputs {
-            task = task.access(&t.var, Mode::Overwrite);
+            task = task.access(t.var(), Mode::Overwrite);
         }
         let inputs: Vec<Tensor> = inputs.iter().map(|t| (*t).clone()).collect();
-        let outputs: Vec<Tensor> = outputs.iter().map(|t| (*t).clone()).collect();
+        let outputs: Vec<Option<Tensor>> = outputs.iter().map(|t| Some((*t).clone())).collect();
         task.run(move |task| {
-            let ins: SmallVec<[RawView; 4]> = inputs.iter().map(Tensor::view).collect();
-            let outs: SmallVec<[Option<RawView>; 4]> = outputs.iter().map(|t| Some(t.view())).collect();
+            let rng = crate::Philox::new(0, 0, 0);
             // SAFETY: the task reads the inputs and has the outputs alone.
-            let mut ctx = unsafe { KernelCtx::new(Some(task), &ins, &[], &outs, None, crate::Philox::new(0, 0, 0)) };
+            let mut ctx = unsafe { KernelCtx::new(Some(task), &inputs, &[], &outputs, None, rng) };
             body(&mut ctx)
         });
     }
@@ -308,62 +319,61 @@ impl Tensor {
     /// # Errors
     /// The root cause, if one of them failed.
     pub fn wait(&self) -> Result<()> {
-        Ok(self.var.wait()?)
+        Ok(self.var().wait()?)
     }
 
     /// The var that orders its tasks.
     #[must_use]
     pub fn var(&self) -> &Var {
-        &self.var
+        &self.0.var
     }
 
     /// The engine of its var.
     #[must_use]
     pub fn engine(&self) -> &Engine {
-        &self.engine
+        &self.0.engine
     }
 
     /// Shape and dtype.
     #[must_use]
     pub fn desc(&self) -> &TensorDesc {
-        &self.desc
+        self.0.view.desc()
     }
 
     /// Extent along each axis.
     #[must_use]
     pub fn shape(&self) -> &Shape {
-        &self.desc.shape
+        &self.desc().shape
     }
 
     /// Element type.
     #[must_use]
     pub fn dtype(&self) -> DType {
-        self.desc.dtype
+        self.desc().dtype
     }
 
     /// The bytes of its storage that it covers.
     #[must_use]
     pub fn byte_range(&self) -> std::ops::Range<usize> {
-        self.offset_bytes..self.offset_bytes + self.desc.len_bytes()
+        self.0.offset_bytes..self.0.offset_bytes + self.desc().len_bytes()
     }
 
     /// Whether both are views of one storage and share bytes of it.
     #[must_use]
     pub fn overlaps(&self, other: &Tensor) -> bool {
         let (a, b) = (self.byte_range(), other.byte_range());
-        Arc::ptr_eq(&self.storage, &other.storage) && a.start < b.end && b.start < a.end
+        Arc::ptr_eq(&self.0.storage, &other.0.storage) && a.start < b.end && b.start < a.end
     }
 
-    /// Address, shape and dtype, for kernels. It is valid while the tensor lives.
-    pub(crate) fn view(&self) -> RawView {
-        // SAFETY: the offset is inside the storage: checked at creation.
-        let start = unsafe { self.storage.start().add(self.offset_bytes) };
-        RawView::new(start, self.desc.clone())
+    /// Address, shape and dtype, for kernels. The address is valid while the tensor lives.
+    #[inline]
+    pub(crate) fn view(&self) -> &RawView {
+        &self.0.view
     }
 }
 
 impl std::fmt::Debug for Tensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Tensor({} {})", self.desc.dtype, self.desc.shape)
+        write!(f, "Tensor({} {})", self.dtype(), self.shape())
     }
 }

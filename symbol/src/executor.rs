@@ -55,8 +55,6 @@ pub struct Executor {
     grads: Vec<Named>,
     report: PlanReport,
     plan: Plan,
-    /// With gradients, when bound for training.
-    graph: Graph,
 }
 
 impl Executor {
@@ -141,7 +139,7 @@ impl Executor {
     /// # Errors
     /// When the passes become too large to be recorded: the monitor stays what it was.
     pub fn set_monitor(&mut self, monitor: Option<&Monitor>) -> Result<()> {
-        self.passes = self.tasks.record(&self.engine, &self.graph, monitor)?;
+        self.passes = self.tasks.record(&self.engine, monitor)?;
         Ok(())
     }
 

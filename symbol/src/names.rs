@@ -2,7 +2,7 @@
 
 use crate::graph::{Graph, Node};
 use std::collections::HashMap;
-use varflow_ops::Entry;
+use varflow_ops::{Entry, Operator, Params};
 
 impl Node {
     /// `fc1_output`; a variable's only output has its name.
@@ -16,8 +16,13 @@ impl Node {
     #[must_use]
     pub fn output_names(&self) -> Vec<String> {
         let Some(op) = &self.op else { return vec![self.name.clone()] };
-        op.outputs(&self.params).into_iter().map(|output| format!("{}_{output}", self.name)).collect()
+        output_names(&**op, &self.params, &self.name)
     }
+}
+
+/// The names of all outputs of a use of an operator.
+pub(crate) fn output_names(op: &dyn Operator, params: &Params, node: &str) -> Vec<String> {
+    op.outputs(params).into_iter().map(|output| format!("{node}_{output}")).collect()
 }
 
 impl Graph {

@@ -29,8 +29,8 @@ struct Prepared {
 impl Prepared {
     fn new(key: &str, ctx: &KernelCtx<'_>) -> Result<Prepared> {
         let key = c_text("the key", key)?;
-        let outputs = ctx.output_views().iter().flatten().map(RawView::desc);
-        let tensors = Tensors::new(abi::device::CPU, ctx.input_views().iter().map(RawView::desc), outputs)?;
+        let outputs = ctx.output_views().flatten().map(RawView::desc);
+        let tensors = Tensors::new(abi::device::CPU, ctx.input_views().map(RawView::desc), outputs)?;
         Ok(Prepared { key, tensors })
     }
 }

@@ -70,16 +70,15 @@ impl Tensors {
     /// [`Error::Contract`] when the run has others than these were prepared for.
     pub(super) fn fill(&self, ctx: &KernelCtx<'_>) -> Result<Filled> {
         let (ins, outs) = (ctx.input_views(), ctx.output_views());
-        if (ins.len(), ins.len() + outs.len()) != (self.num_inputs, self.tensors.len()) {
-            let (wanted, more) = (self.num_inputs, self.tensors.len() - self.num_inputs);
+        let (has, has_more) = (ins.len(), outs.len());
+        let (wanted, more) = (self.num_inputs, self.tensors.len() - self.num_inputs);
+        if (has, has_more) != (wanted, more) {
             return Err(Error::Contract(format!(
-                "is run with {} inputs and {} outputs, and was made for {wanted} and {more}",
-                ins.len(),
-                outs.len()
+                "is run with {has} inputs and {has_more} outputs, and was made for {wanted} and {more}"
             )));
         }
         let mut filled = Filled::from_slice(&self.tensors);
-        let views = ins.iter().map(Some).chain(outs.iter().map(Option::as_ref));
+        let views = ins.map(Some).chain(outs);
         for ((to, desc), view) in filled.iter_mut().zip(&self.descs).zip(views) {
             let Some(view) = view else { continue };
             to.data = address(view, desc)?;

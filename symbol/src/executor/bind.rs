@@ -13,7 +13,7 @@ use crate::{Graph, Node};
 use std::collections::{HashMap, HashSet};
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
-    BoundOp, BoundTensors, DType, Entry, Error, Kernel, Result, Runtime, Shape, Storage, Tensor, TensorDesc,
+    BoundOp, BoundTensors, DType, Entry, Error, Kernel, Operator, Result, Runtime, Shape, Storage, Tensor, TensorDesc,
 };
 
 pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], options: &BindOptions) -> Result<Executor> {
@@ -37,25 +37,30 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
         let is_copy = node.op.as_ref().is_some_and(|op| op.name() == COPY);
         Some(if is_copy { lanes.copy.clone() } else { lanes.compute.clone() })
     };
-    let tasks = |kernels: Vec<(usize, Box<dyn Kernel>)>| -> Result<Vec<Task>> {
-        let task = |(node, kernel)| {
-            let op = tensors.bind(&net, &plan, node, kernel)?;
-            Ok(Task { node, lane: lane(&net.graph.nodes[node]), op })
+    let views = tensors.views(&net.graph, &plan);
+    let tasks = |kernels: Vec<(usize, Box<dyn Kernel>)>| -> Result<Box<[Task]>> {
+        let task = |(i, kernel)| {
+            let node: &Node = &net.graph.nodes[i];
+            let op = node.op.clone().ok_or_else(|| Error::Contract("runs nothing".to_string()).at(node.place()))?;
+            let bound = tensors.bind(&net, &plan, i, &*op, kernel)?;
+            let views = views.get(&i).map_or_else(Box::default, |views| views.clone().into());
+            Ok(Task { op, params: node.params.clone(), lane: lane(node), bound, views })
         };
         kernels.into_iter().map(task).collect()
     };
     let backward = if options.for_training { train.pop().unwrap_or_default() } else { Vec::new() };
     let backward = tasks(backward)?;
     let forward = tasks(train.pop().unwrap_or_default())?;
-    let (train, score) = if options.for_training { (forward, tasks(score)?) } else { (Vec::new(), forward) };
+    let (train, score) = if options.for_training { (forward, tasks(score)?) } else { (Box::default(), forward) };
     let monitor_order = rt.engine.var();
     let in_arena = tensors.arena_vars(&plan);
     let tenant = TenantId::new(!in_arena.is_empty());
     let gate = if in_arena.is_empty() { rt.engine.gate() } else { arena.gate.clone() };
     let inside = in_arena.into_iter().chain([monitor_order.clone()]).collect();
-    let views = tensors.views(&net.graph, &plan);
+    let variables = net.graph.nodes.iter().enumerate().filter(|(_, node)| node.op.is_none());
+    let views = variables.filter_map(|(i, _)| views.get(&i)).flatten().cloned().collect();
     let tasks = Tasks { train, score, backward, views, seed: options.seed, gate, inside, monitor_order };
-    let passes = tasks.record(&rt.engine, &net.graph, None)?;
+    let passes = tasks.record(&rt.engine, None)?;
     Ok(Executor {
         engine: rt.engine.clone(),
         arena,
@@ -71,7 +76,6 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
         grads: tensors.grads(&rt.engine, &net)?,
         report,
         plan,
-        graph: net.graph,
     })
 }
 
@@ -171,14 +175,20 @@ impl Tensors {
         Ok(Tensors { entries, workspaces })
     }
 
-    fn bind(&self, net: &Network, plan: &Plan, i: usize, kernel: Box<dyn Kernel>) -> Result<BoundOp> {
+    fn bind(
+        &self,
+        net: &Network,
+        plan: &Plan,
+        i: usize,
+        op: &dyn Operator,
+        kernel: Box<dyn Kernel>,
+    ) -> Result<BoundOp> {
         let node = &net.graph.nodes[i];
-        let op = node.op.as_ref().ok_or_else(|| Error::Contract("runs nothing".to_string()).at(node.place()))?;
         let inputs = node.inputs.iter().map(|e| self.entry(net, *e)).collect::<Result<Vec<_>>>()?;
         let outputs = self.entries.node(i).to_vec();
         let clobbers: Vec<Var> = plan.clobbers[i].iter().filter_map(|o| self.var(*o)).collect();
         let tensors = BoundTensors { inputs, outputs, workspace: self.workspaces[i].clone() };
-        BoundOp::new(&**op, &node.params, &node.name, kernel, tensors, &clobbers)
+        BoundOp::new(op, &node.params, &node.name, kernel, tensors, &clobbers)
     }
 
     /// The views of the results of each node.

@@ -6,28 +6,31 @@
 //! go of each when its own last task on it is done, so updates of parameters run beside the rest of a backward pass.
 
 use super::{Monitor, Named};
-use crate::Graph;
-use std::collections::HashMap;
+use crate::names::output_names;
+use std::sync::Arc;
 use varflow_engine::{Engine, Gate, LaneHandle, Recorder, Schedule, Var};
-use varflow_ops::{BoundOp, Result, Tensor};
+use varflow_ops::{BoundOp, Operator, Params, Result, Tensor};
 
 /// A node's task.
 pub(super) struct Task {
-    pub(super) node: usize,
+    pub(super) op: Arc<dyn Operator>,
+    pub(super) params: Params,
     /// `None`: the default lane.
     pub(super) lane: Option<LaneHandle>,
-    pub(super) op: BoundOp,
+    pub(super) bound: BoundOp,
+    /// The results that are views of its own, which no task computes.
+    pub(super) views: Box<[Named]>,
 }
 
 /// The tasks of each pass, in execution order.
 pub(super) struct Tasks {
     /// Forward for training; empty if not bound for it.
-    pub(super) train: Vec<Task>,
+    pub(super) train: Box<[Task]>,
     /// Forward for inference.
-    pub(super) score: Vec<Task>,
-    pub(super) backward: Vec<Task>,
-    /// The results that are views of those of each node, which no task computes.
-    pub(super) views: HashMap<usize, Vec<Named>>,
+    pub(super) score: Box<[Task]>,
+    pub(super) backward: Box<[Task]>,
+    /// The results that are views of variables.
+    pub(super) views: Box<[Named]>,
     pub(super) seed: u64,
     /// The arena's, unless nothing lies in it: then passes need not wait for those of others.
     pub(super) gate: Gate,
@@ -46,20 +49,21 @@ pub(super) struct Passes {
 
 impl Tasks {
     /// Records all passes, with tasks that show `monitor` what it wants to see.
-    pub(super) fn record(&self, engine: &Engine, graph: &Graph, monitor: Option<&Monitor>) -> Result<Passes> {
+    pub(super) fn record(&self, engine: &Engine, monitor: Option<&Monitor>) -> Result<Passes> {
         let record = |name: &'static str, tasks: &[Task]| -> Result<Schedule> {
             let mut recorder = self.gate.recorder(name);
             self.inside.iter().for_each(|var| recorder.keep_inside(var));
             if name != "backward" {
-                let variables = (0..graph.nodes.len()).filter(|i| graph.nodes[*i].op.is_none());
-                variables.for_each(|i| self.show_views(&mut recorder, monitor, i));
+                self.show_all(&mut recorder, monitor, &self.views);
             }
             for task in tasks {
-                task.op.record(engine, &mut recorder, task.lane.as_ref(), self.seed);
-                let names = graph.nodes[task.node].output_names().into_iter();
-                let outputs = names.zip(task.op.outputs()).filter_map(|(name, t)| Some((name, t.as_ref()?)));
-                outputs.for_each(|(name, tensor)| self.show(&mut recorder, monitor, &name, tensor));
-                self.show_views(&mut recorder, monitor, task.node);
+                task.bound.record(engine, &mut recorder, task.lane.as_ref(), self.seed);
+                if monitor.is_some() {
+                    let names = output_names(&*task.op, &task.params, task.bound.name()).into_iter();
+                    let outputs = names.zip(task.bound.outputs()).filter_map(|(name, t)| Some((name, t.as_ref()?)));
+                    outputs.for_each(|(name, tensor)| self.show(&mut recorder, monitor, &name, tensor));
+                    self.show_all(&mut recorder, monitor, &task.views);
+                }
             }
             Ok(recorder.finish()?)
         };
@@ -77,9 +81,7 @@ impl Tasks {
         }
     }
 
-    fn show_views(&self, recorder: &mut Recorder, monitor: Option<&Monitor>, of: usize) {
-        for (name, view) in self.views.get(&of).into_iter().flatten() {
-            self.show(recorder, monitor, name, view);
-        }
+    fn show_all(&self, recorder: &mut Recorder, monitor: Option<&Monitor>, results: &[Named]) {
+        results.iter().for_each(|(name, tensor)| self.show(recorder, monitor, name, tensor));
     }
 }
