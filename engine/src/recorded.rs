@@ -92,8 +92,8 @@ pub(crate) struct Plan {
     accesses: Box<[(NonNull<VarState>, Mode)]>,
     task_accesses: Box<[Range<u32>]>,
     /// All vars, outside and inside; the latter are only touched behind the gate as long as the plan lives.
-    outside: Vec<VarPin>,
-    _inside: Vec<Arc<InsideVar>>,
+    outside: Box<[VarPin]>,
+    _inside: Box<[Arc<InsideVar>]>,
     gate: Gate,
     /// The run that has begun and not ended. Written where the gate is granted and where the run ends, which never happen side by
     /// side; read by the run's tasks and by walks that know one of them to be unfinished.
@@ -180,7 +180,7 @@ impl Plan {
             sinks_left: AtomicU32::new(0),
             accesses: parts.accesses.into(),
             outside: parts.outside,
-            _inside: parts.inside,
+            _inside: parts.inside.into(),
             gate: parts.gate,
             current: UnsafeCell::new(None),
             spare: Mutex::new(Vec::new()),

@@ -17,7 +17,6 @@ pub use options::{BindOptions, GradReq, GroupLanes, Sharing};
 pub use planned_network::{PlannedNetwork, planned};
 pub use report::PlanReport;
 
-use crate::plan::Plan;
 use crate::{Graph, Symbol};
 use arena::{Arena, TenantId};
 use passes::{Passes, Tasks};
@@ -33,7 +32,7 @@ pub type Named = (String, Tensor);
 ///
 /// Arguments, auxiliary states, gradients and outputs have memory of their own and may be read or written between steps
 /// like any tensor: each is free as soon as the pass itself has used it for the last time, so that a gradient can be taken while
-/// the backward pass runs on. Everything else shares an arena (see [`Plan`]), and in that one pass follows the other.
+/// the backward pass runs on. Everything else shares an arena (see [`Plan`](crate::Plan)), and in that one pass follows the other.
 ///
 /// A failed kernel poisons what depends on it. Once the cause is mended (the data overwritten, say) the next step heals all
 /// that it computes anew; what is updated rather than replaced (auxiliary states, gradients of [`GradReq::Add`])
@@ -54,7 +53,6 @@ pub struct Executor {
     head_grads: Vec<Named>,
     grads: Vec<Named>,
     report: PlanReport,
-    plan: Plan,
 }
 
 impl Executor {
@@ -133,7 +131,7 @@ impl Executor {
 
     /// Shows results inside the network to `monitor` from the next pass on, or with `None` no more. The passes are recorded
     /// anew, so the monitor is asked here what it wants to see. The memory plan stays the same; a pass costs a copy of each
-    /// result shown, and results that nobody reads (see [`Plan`]) are not shown. Nor are those that [passes](BindOptions::passes)
+    /// result shown, and results that nobody reads (see [`Plan`](crate::Plan)) are not shown. Nor are those that [passes](BindOptions::passes)
     /// have made part of another node, or of none: bind with [`Passes::none`](crate::Passes::none) to see all.
     ///
     /// # Errors
@@ -186,15 +184,9 @@ impl Executor {
         &self.head_grads
     }
 
-    /// What it takes of memory.
+    /// What it takes of memory. Where everything lies [`planned`] tells.
     #[must_use]
     pub fn plan(&self) -> &PlanReport {
         &self.report
-    }
-
-    /// Where everything lies. Entries are those of the graph with gradients, when bound for training.
-    #[must_use]
-    pub fn memory_plan(&self) -> &Plan {
-        &self.plan
     }
 }

@@ -104,7 +104,7 @@ pub(crate) struct PlanParts {
     pub(crate) ports: Vec<PortSpec>,
     pub(crate) gate_firsts: Range<u32>,
     pub(crate) accesses: Vec<(NonNull<VarState>, Mode)>,
-    pub(crate) outside: Vec<VarPin>,
+    pub(crate) outside: Box<[VarPin]>,
     pub(crate) inside: Vec<Arc<InsideVar>>,
     pub(crate) gate: Gate,
 }

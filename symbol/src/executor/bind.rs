@@ -75,7 +75,6 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
         head_grads: tensors.head_grads(&net)?,
         grads: tensors.grads(&rt.engine, &net)?,
         report,
-        plan,
     })
 }
 
