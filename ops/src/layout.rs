@@ -122,7 +122,7 @@ impl Relaid {
     /// the operator changes, or changes other inputs; [`Error::Param`] for parameters that the operator does not take;
     /// [`Error::Shape`] when the outputs that follow from the permuted inputs are not the permuted outputs.
     pub fn new(op: Arc<dyn Operator>, layout: Layout, call: &KernelCall<'_>) -> Result<Relaid> {
-        let mut all = call.params.to_attrs(call.op.schema());
+        let mut all = call.params.to_attrs();
         all.extend(layout.attrs.iter().map(|(name, value)| (name.clone(), value.clone())));
         let params = op.schema().parse(&all)?;
         op.check(&params)?;

@@ -103,7 +103,7 @@ pub struct Param {
 /// # Ok::<(), varflow_ops::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Schema(Vec<Param>);
+pub struct Schema(Arc<Vec<Param>>);
 
 impl Schema {
     /// No parameters.
@@ -115,14 +115,15 @@ impl Schema {
     /// Adds a parameter.
     #[must_use]
     pub fn param(mut self, name: &str, kind: Kind, default: Option<Value>, doc: &str) -> Self {
-        self.0.push(Param { name: name.to_string(), doc: doc.to_string(), kind, default, or_none: false });
+        let params = Arc::make_mut(&mut self.0);
+        params.push(Param { name: name.to_string(), doc: doc.to_string(), kind, default, or_none: false });
         self
     }
 
     /// Lets the parameter that was added last be `None` too.
     #[must_use]
     pub fn or_none(mut self) -> Self {
-        self.0.last_mut().into_iter().for_each(|param| param.or_none = true);
+        Arc::make_mut(&mut self.0).last_mut().into_iter().for_each(|param| param.or_none = true);
         self
     }
 
@@ -189,7 +190,7 @@ impl Schema {
             return Err(Error::Param(format!("unknown parameter \"{name}\": {known}")));
         }
         let mut values = Vec::with_capacity(self.0.len());
-        for p in &self.0 {
+        for p in self.params() {
             let value = match (attrs.get(&p.name), &p.default) {
                 (Some(text), _) => p.parse(text)?,
                 (None, Some(default)) => default.clone(),
@@ -197,9 +198,9 @@ impl Schema {
                     return Err(Error::Param(format!("parameter \"{}\" is missing: wanted {}", p.name, p.wanted())));
                 }
             };
-            values.push((p.name.clone(), value));
+            values.push(value);
         }
-        Ok(Params(values.into()))
+        Ok(Params { schema: self.clone(), values: values.into() })
     }
 }
 
@@ -259,25 +260,42 @@ fn parse_tuple(text: &str) -> Option<Vec<i64>> {
     inner.split(',').map(|v| parse_int(v.trim())).collect()
 }
 
-/// The parameter values of one use of an operator: every parameter of its schema, in order. Clones share them.
+/// The parameter values of one use of an operator: every parameter of its schema, in order. Clones share them, and all uses
+/// of an operator its schema.
 ///
 /// The typed accessors panic when asked for a name or type that the schema does not have: that is a fault in the
 /// operator's definition, which the checks over all registered operators find.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Params(Arc<[(String, Value)]>);
+#[derive(Clone, Default)]
+pub struct Params {
+    schema: Schema,
+    /// Of each parameter of the schema.
+    values: Arc<[Value]>,
+}
+
+impl PartialEq for Params {
+    fn eq(&self, other: &Params) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl fmt::Debug for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
 
 #[allow(clippy::panic)]
 impl Params {
     /// The value of this name.
     #[must_use]
     pub fn value(&self, name: &str) -> &Value {
-        let found = self.0.iter().find(|(n, _)| n == name);
-        &found.unwrap_or_else(|| panic!("the schema has no parameter \"{name}\"")).1
+        let found = self.iter().find(|(n, _)| *n == name);
+        found.unwrap_or_else(|| panic!("the schema has no parameter \"{name}\"")).1
     }
 
     /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(n, v)| (n.as_str(), v))
+        self.schema.params().iter().zip(&*self.values).map(|(param, value)| (param.name.as_str(), value))
     }
 
     fn wrong(&self, name: &str, wanted: &str) -> ! {
@@ -348,8 +366,8 @@ impl Params {
 
     /// As texts, for saving. Values equal to the schema's defaults are left out.
     #[must_use]
-    pub fn to_attrs(&self, schema: &Schema) -> Attrs {
-        let given = self.0.iter().zip(schema.params()).filter(|((_, v), p)| p.default.as_ref() != Some(v));
-        given.map(|((n, v), _)| (n.clone(), v.to_string())).collect()
+    pub fn to_attrs(&self) -> Attrs {
+        let given = self.schema.params().iter().zip(&*self.values).filter(|(p, v)| p.default.as_ref() != Some(v));
+        given.map(|(p, v)| (p.name.clone(), v.to_string())).collect()
     }
 }

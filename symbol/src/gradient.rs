@@ -95,7 +95,7 @@ impl Pass<'_> {
                 op: None,
                 name,
                 params: varflow_ops::Params::default(),
-                attrs: group_attrs(&self.to.graph.nodes[head.node]),
+                attrs: group_attrs(&self.to.graph.nodes[head.node]).into(),
                 inputs: Vec::new(),
             });
             head_grads.push(Some(variable));
@@ -216,7 +216,7 @@ impl GraphBuilder for Appender<'_> {
                 Error::Contract(format!("reads output {output} of node {node}, which is not there")).at(place())
             );
         }
-        let node = Node { op: Some(op), name: name.to_string(), params, attrs, inputs: inputs.to_vec() };
+        let node = Node { op: Some(op), name: name.to_string(), params, attrs: attrs.into(), inputs: inputs.to_vec() };
         Ok(Entry { node: self.push(node), output: 0 })
     }
 }

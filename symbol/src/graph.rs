@@ -14,8 +14,8 @@ pub struct Node {
     pub name: String,
     /// The operator's parameters; empty for a variable.
     pub params: Params,
-    /// All attributes as texts, hidden ones (`__lr_mult__`) included.
-    pub attrs: Attrs,
+    /// All attributes as texts, hidden ones (`__lr_mult__`) included. Copies of the node share them.
+    pub attrs: Arc<Attrs>,
     /// What it reads, auxiliary states last.
     pub inputs: Vec<Entry>,
 }

@@ -2,6 +2,7 @@
 
 use crate::graph::{Graph, Node};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use varflow_ops::{Attrs, Entry, Error, Registry, Result};
 
 /// The attribute that names a node's group.
@@ -57,7 +58,7 @@ pub(crate) fn place(graph: &Graph, registry: &Registry, groups: &BTreeSet<&str>)
                 while !names.insert(name.clone()) {
                     name.push('_');
                 }
-                let mut attrs = Attrs::new();
+                let mut attrs = Arc::default();
                 set_group(&mut attrs, of[i]);
                 let params = varflow_ops::Params::default();
                 placed.nodes.push(Node { op: Some(copy.clone()), name, params, attrs, inputs: vec![here] });
@@ -88,7 +89,11 @@ fn groups_of_nodes<'a>(graph: &'a Graph, groups: &BTreeSet<&str>) -> Vec<Option<
 }
 
 /// Says that a node is of a group, or of none.
-pub(crate) fn set_group(attrs: &mut Attrs, group: Option<&str>) {
+pub(crate) fn set_group(attrs: &mut Arc<Attrs>, group: Option<&str>) {
+    if attrs.get(GROUP).map(String::as_str) == group {
+        return;
+    }
+    let attrs = Arc::make_mut(attrs);
     match group {
         Some(group) => attrs.insert(GROUP.to_string(), group.to_string()),
         None => attrs.remove(GROUP),

@@ -111,7 +111,7 @@ impl Symbol {
             let from = |e: &varflow_ops::Entry| Head { node: nodes[e.node].clone(), output: Some(e.output) };
             let inputs = node.inputs.iter().map(|e| Input { slot: None, from: from(e) }).collect();
             let op = node.op.as_ref().map(|op| op.name().to_string());
-            let (name, attrs) = (Some(node.name.clone()), node.attrs.clone());
+            let (name, attrs) = (Some(node.name.clone()), Attrs::clone(&node.attrs));
             nodes.push(Arc::new(SymbolNode { op, name, prefix: String::new(), attrs, inputs }));
         }
         let symbol = |e: varflow_ops::Entry| Head { node: nodes[e.node].clone(), output: Some(e.output) };

@@ -141,7 +141,7 @@ proptest! {
             let expected = expected(&graph, &passes);
             let group = |i: usize| ["a", "b", "other"][groups[i % 24]].to_string();
             for (i, node) in graph.nodes.iter_mut().enumerate().filter(|(_, n)| n.op.is_some()) {
-                node.attrs.insert("__ctx_group__".to_string(), group(i));
+                std::sync::Arc::make_mut(&mut node.attrs).insert("__ctx_group__".to_string(), group(i));
             }
             for engine in engines() {
                 let lane = |name: &str| engine.add_lane(Pool::start(name, 1).unwrap()).unwrap();
@@ -325,7 +325,7 @@ fn a_gradient_is_free_before_the_backward_pass_ends() {
         let engine = Engine::builder().cpu_workers(2).build().unwrap();
         let mut graph = program(&[], &[0]);
         let first = graph.nodes.iter().position(|n| n.name == "use2").unwrap();
-        graph.nodes[first].attrs.insert("__ctx_group__".to_string(), "late".to_string());
+        std::sync::Arc::make_mut(&mut graph.nodes[first].attrs).insert("__ctx_group__".to_string(), "late".to_string());
         let inputs = vec![Entry { node: first, output: 0 }, Entry { node: 3, output: 0 }];
         let op = Some(registry().operator("mul").unwrap().clone());
         graph.nodes.push(varflow_symbol::Node { op, name: "top".to_string(), inputs, ..graph.nodes[0].clone() });

@@ -170,7 +170,7 @@ fn has_gradient(op: &dyn Operator, params: &Params) -> bool {
     let built = op.gradient(&mut Gradient {
         node: op.name(),
         params,
-        attrs: &params.to_attrs(op.schema()),
+        attrs: &params.to_attrs(),
         inputs: &inputs,
         outputs: &outputs,
         out_grads: &out_grads,

@@ -2,8 +2,12 @@
 
 use super::par::Workers;
 use crate::compute::{join, take_columns};
+use smallvec::SmallVec;
 use varflow_ops::defs::{join_axis, slice_channel_axis};
 use varflow_ops::{Element, Kernel, KernelCall, KernelCtx, Result, Shape, TensorDesc};
+
+/// So many parts or fewer are listed without an allocation.
+const FEW: usize = 16;
 
 /// The whole as rows, and the elements that each part has of a row.
 struct Rows {
@@ -19,7 +23,7 @@ impl Rows {
     }
 
     fn join<T: Element>(&self, ctx: &KernelCtx<'_>) -> Result<()> {
-        let parts = (0..self.widths.len()).map(|i| ctx.input::<T>(i)).collect::<Result<Vec<_>>>()?;
+        let parts = (0..self.widths.len()).map(|i| ctx.input::<T>(i)).collect::<Result<SmallVec<[_; FEW]>>>()?;
         Ok(join(&Workers::of(ctx), self.rows, &self.widths, &parts, ctx.output(0)?)?)
     }
 

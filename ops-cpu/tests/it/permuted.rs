@@ -52,7 +52,7 @@ fn operators_compute_the_same_in_another_order() {
             let Some(relaid) = relaid else { continue };
             let there = Use {
                 params: relaid.params.clone(),
-                attrs: relaid.params.to_attrs(relaid.op.schema()),
+                attrs: relaid.params.to_attrs(),
                 inputs: usage.inputs.iter().zip(&relaid.inputs).map(|(a, o)| permuted(a, o.as_ref())).collect(),
                 outputs: Vec::new(),
                 ..usage.clone()

@@ -66,7 +66,7 @@ fn defaults_parse() {
 fn attributes_round_trip() {
     for example in examples::all() {
         let schema = example.op.schema();
-        let again = schema.parse(&example.params.to_attrs(schema)).unwrap();
+        let again = schema.parse(&example.params.to_attrs()).unwrap();
         assert_eq!(again, example.params, "{example:?}");
         let in_full: Attrs = example.params.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
         assert_eq!(schema.parse(&in_full).unwrap(), example.params, "{example:?}");

@@ -60,6 +60,13 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
     let variables = net.graph.nodes.iter().enumerate().filter(|(_, node)| node.op.is_none());
     let views = variables.filter_map(|(i, _)| views.get(&i)).flatten().cloned().collect();
     let tasks = Tasks { train, score, backward, views, seed: options.seed, gate, inside, monitor_order };
+    let args = tensors.named(&net, &net.arguments)?;
+    let auxes = tensors.named(&net, &net.auxiliaries)?;
+    let outputs = tensors.outputs(&net)?;
+    let head_grads = tensors.head_grads(&net)?;
+    let grads = tensors.grads(&rt.engine, &net)?;
+    // Recording takes memory too: what planning took is given back before.
+    drop((net, plan, tensors));
     let passes = tasks.record(&rt.engine, None)?;
     Ok(Executor {
         engine: rt.engine.clone(),
@@ -69,11 +76,11 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
         can_go_back: false,
         tasks,
         passes,
-        args: tensors.named(&net, &net.arguments)?,
-        auxes: tensors.named(&net, &net.auxiliaries)?,
-        outputs: tensors.outputs(&net)?,
-        head_grads: tensors.head_grads(&net)?,
-        grads: tensors.grads(&rt.engine, &net)?,
+        args,
+        auxes,
+        outputs,
+        head_grads,
+        grads,
         report,
     })
 }

@@ -8,6 +8,7 @@ use crate::plan::{EntryMap, View, runs, views, wanted};
 use crate::recompute::Rewritten;
 use crate::{Graph, Node, gradient, infer_dtypes, infer_shapes};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use varflow_ops::{Attrs, DType, Entry, Error, PartialShape, Registry, Result, Shape, TensorDesc};
 
 /// The gradient of an argument.
@@ -307,7 +308,7 @@ impl Append<'_> {
         let op = op.map(|op| self.registry.operator(op).cloned()).transpose()?;
         let params = op.as_ref().map(|op| op.schema().parse(&Attrs::new())).transpose()?.unwrap_or_default();
         let name = format!("{}_grad_{suffix}", graph.nodes[argument].name);
-        let mut attrs = Attrs::new();
+        let mut attrs = Arc::default();
         set_group(&mut attrs, graph.nodes[argument].attrs.get(GROUP).map(String::as_str));
         graph.nodes.push(Node { op, name, params, attrs, inputs });
         self.appended.push(Appended { like: argument, after: after.node });

@@ -37,7 +37,7 @@ pub(super) fn fold_constants(graph: &mut Graph, context: &Context<'_>) -> Result
         graph.constants.insert(node.name.clone(), Arc::new(value));
         node.op = None;
         node.params = Params::default();
-        node.attrs.retain(|name, _| name.starts_with("__"));
+        Arc::make_mut(&mut node.attrs).retain(|name, _| name.starts_with("__"));
         node.inputs.clear();
         made.push(i);
     }

@@ -5,6 +5,7 @@ use super::rewrite::retain;
 use crate::placement::GROUP;
 use crate::plan::EntryMap;
 use crate::{Graph, Node};
+use std::sync::Arc;
 use varflow_ops::{Entry, Result};
 
 /// The operator that stands for both.
@@ -38,8 +39,8 @@ pub(super) fn fuse_batch_norm_relu(graph: &mut Graph, context: &Context<'_>) -> 
         let node = &mut graph.nodes[norm];
         let params = fused.schema().parse(&node.attrs)?;
         (node.name, node.op, node.params) = (name, Some(fused.clone()), params);
-        for (key, value) in hidden.into_iter().filter(|(key, _)| key.starts_with("__")) {
-            node.attrs.entry(key).or_insert(value);
+        for (key, value) in hidden.iter().filter(|(key, _)| key.starts_with("__")) {
+            Arc::make_mut(&mut node.attrs).entry(key.clone()).or_insert_with(|| value.clone());
         }
         *by = norm;
     }

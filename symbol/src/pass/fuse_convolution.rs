@@ -124,7 +124,7 @@ impl Growth {
         {
             return Ok(false);
         }
-        let mut attrs: Attrs = conv.attrs.clone();
+        let mut attrs = Attrs::clone(&conv.attrs);
         attrs.extend(given.iter().map(|(name, value)| ((*name).to_string(), value.clone())));
         let params = self.fused.schema().parse(&attrs)?;
         self.fused.check(&params)?;
@@ -135,7 +135,7 @@ impl Growth {
         let node = &mut graph.nodes[reader];
         let hidden = node.attrs.iter().filter(|(name, _)| name.starts_with("__"));
         attrs.extend(hidden.map(|(name, value)| (name.clone(), value.clone())));
-        (node.op, node.params, node.attrs, node.inputs) = (Some(self.fused.clone()), params, attrs, all);
+        (node.op, node.params, node.attrs, node.inputs) = (Some(self.fused.clone()), params, attrs.into(), all);
         self.keep[from.node] = false;
         Ok(true)
     }

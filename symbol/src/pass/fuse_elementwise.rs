@@ -10,6 +10,7 @@ use super::rewrite::{mutated, outputs, retain};
 use crate::Graph;
 use crate::placement::GROUP;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use varflow_ops::defs::{Program, Step, elementwise_function};
 use varflow_ops::{Attrs, DType, DeviceKind, Entry, Registry, Result};
 
@@ -42,7 +43,8 @@ pub(super) fn fuse_elementwise(graph: &mut Graph, context: &Context<'_>) -> Resu
         operator.check(&params)?;
         let node = &mut graph.nodes[last];
         let hidden = node.attrs.iter().filter(|(name, _)| name.starts_with("__"));
-        node.attrs = hidden.map(|(name, value)| (name.clone(), value.clone())).chain(attrs).collect();
+        let hidden = hidden.map(|(name, value)| (name.clone(), value.clone()));
+        node.attrs = Arc::new(hidden.chain(attrs).collect());
         node.op = Some(operator.clone());
         node.params = params;
         node.inputs = inputs;

@@ -255,6 +255,6 @@ impl<'a> Split<'a> {
         let mut attrs: Attrs = given.iter().map(|(k, v)| ((*k).to_string(), v.clone())).collect();
         let params = op.schema().parse(&attrs)?;
         attrs.extend(like.iter().filter(|(k, _)| *k == GROUP).map(|(k, v)| (k.clone(), v.clone())));
-        Ok(Entry { node: self.push(Node { op: Some(op), name, params, attrs, inputs }), output: 0 })
+        Ok(Entry { node: self.push(Node { op: Some(op), name, params, attrs: attrs.into(), inputs }), output: 0 })
     }
 }

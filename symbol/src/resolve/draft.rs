@@ -90,7 +90,7 @@ pub(super) fn into_nodes(mut drafts: Vec<Draft>) -> Result<Vec<Node>> {
     }
     let node = |d: Draft| {
         let Draft { op, attrs, name, params, inputs, .. } = d;
-        Node { op, name: name.unwrap_or_default(), params, attrs, inputs }
+        Node { op, name: name.unwrap_or_default(), params, attrs: attrs.into(), inputs }
     };
     Ok(drafts.into_iter().map(node).collect())
 }

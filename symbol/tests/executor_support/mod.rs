@@ -328,13 +328,7 @@ pub fn build(registry: &Registry, choices: &[Choice], heads: &[usize]) -> Graph 
     let mut graph = Graph::default();
     let mut open: Vec<(Entry, usize)> = Vec::new();
     let variable = |graph: &mut Graph, name: String| {
-        graph.nodes.push(Node {
-            op: None,
-            name,
-            params: Params::default(),
-            attrs: varflow_ops::Attrs::new(),
-            inputs: Vec::new(),
-        });
+        graph.nodes.push(Node { op: None, name, params: Params::default(), attrs: Arc::default(), inputs: Vec::new() });
         Entry { node: graph.nodes.len() - 1, output: 0 }
     };
     for name in ["data0", "data1", "weight0", "weight1"] {
@@ -363,7 +357,7 @@ pub fn build(registry: &Registry, choices: &[Choice], heads: &[usize]) -> Graph 
             op: Some(operator),
             name: format!("node{n}"),
             params: Params::default(),
-            attrs: varflow_ops::Attrs::new(),
+            attrs: Arc::default(),
             inputs,
         });
         let len = match name {

@@ -87,7 +87,7 @@ impl Operator for Moved {
         let out_grad = g.out_grad(0)?;
         let out_grad = transposed(g, "og", out_grad, order(g.params, "output_axes").map(|o| o.inverse()))?;
         let plain = self.plain(g.params);
-        let attrs = plain.to_attrs(self.of.schema());
+        let attrs = plain.to_attrs();
         let output = g.graph.add(self.of.name(), &format!("{}_again", g.node), attrs.clone(), &inputs)?;
         let mut inner = Gradient {
             node: g.node,
@@ -134,7 +134,7 @@ fn moved_kernel(registry: &Registry, moved: &Moved, call: &KernelCall<'_>) -> Re
     let orders =
         [order(call.params, "data_axes"), order(call.params, "weight_axes"), order(call.params, "output_axes")];
     let given: Vec<Shape> = call.inputs.iter().map(|desc| desc.shape.clone()).collect();
-    let (attrs, name) = (plain.to_attrs(moved.of.schema()), moved.of.name().to_string());
+    let (attrs, name) = (plain.to_attrs(), moved.of.name().to_string());
     Ok(Box::new(move |ctx: &mut KernelCtx<'_>| {
         let rt = runtime(Provider::new("none"));
         let mut tensors = Vec::new();

@@ -146,7 +146,7 @@ impl<'a> Relay<'a> {
         if let Some(relaid) = relaid {
             node.op = Some(relaid.op.clone());
             node.params = relaid.params.clone();
-            node.attrs.extend(relaid.attrs.clone());
+            Arc::make_mut(&mut node.attrs).extend(relaid.attrs.clone());
             self.renamed[i] = outputs.iter().any(Option::is_some);
             if self.renamed[i] {
                 node.name = self.fresh(format!("{}_relaid", node.name));
@@ -213,7 +213,7 @@ impl<'a> Relay<'a> {
                 None => format!("{name}_as_is"),
             })
         };
-        let node = Node { op: Some(self.transpose.clone()), name, params, attrs, inputs: vec![from] };
+        let node = Node { op: Some(self.transpose.clone()), name, params, attrs: attrs.into(), inputs: vec![from] };
         let entry = Entry { node: self.push(node), output: 0 };
         self.versions[of].push(Version { order: wanted, group, entry });
         Ok(entry)
@@ -223,8 +223,8 @@ impl<'a> Relay<'a> {
     fn constant(&mut self, value: HostArray, of: Entry, group: Option<&str>) -> Entry {
         let name = self.fresh(format!("{}_as", self.new.nodes[of.node].name));
         self.new.constants.insert(name.clone(), Arc::new(value));
-        let attrs = group.map(|group| (GROUP.to_string(), group.to_string())).into_iter().collect();
-        let node = Node { op: None, name, params: Params::default(), attrs, inputs: Vec::new() };
+        let attrs: Attrs = group.map(|group| (GROUP.to_string(), group.to_string())).into_iter().collect();
+        let node = Node { op: None, name, params: Params::default(), attrs: attrs.into(), inputs: Vec::new() };
         Entry { node: self.push(node), output: 0 }
     }
 

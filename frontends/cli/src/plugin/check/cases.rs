@@ -17,7 +17,7 @@ impl Case {
     /// `forward of Swish on float32 (2, 3)`.
     pub(crate) fn text(&self, what: &str) -> String {
         let inputs: Vec<_> = self.inputs.iter().map(|d| format!("{} {}", d.dtype, d.shape)).collect();
-        let attrs: Vec<_> = self.params.to_attrs(self.op.schema()).iter().map(|(n, v)| format!(", {n}={v}")).collect();
+        let attrs: Vec<_> = self.params.to_attrs().iter().map(|(n, v)| format!(", {n}={v}")).collect();
         format!(
             "{what} of {} on {}{}",
             self.op.name().trim_start_matches("_backward_"),

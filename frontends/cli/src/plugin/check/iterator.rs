@@ -88,7 +88,7 @@ const POISON: [u8; 2] = [0x55, 0xAA];
 impl<'t> Open<'t> {
     fn new(subject: &'t Subject, params: &Params, part: Part, teller: &mut Teller) -> Result<Open<'t>, String> {
         let table = &subject.table.table;
-        let given: Vec<_> = params.to_attrs(&subject.table.schema).iter().map(|(n, v)| format!("{n}={v}")).collect();
+        let given: Vec<_> = params.to_attrs().iter().map(|(n, v)| format!("{n}={v}")).collect();
         let (index, num_parts) = (part.index, part.num_parts);
         let what = format!("{} with {}, part {index} of {num_parts}", subject.table.name, given.join("; "));
         teller.doing(format!("create of {what}"), Vec::new())?;

@@ -26,7 +26,7 @@ impl Network {
         for name in &names {
             node = node.input_named(name, sym::var(name).build());
         }
-        for (name, value) in case.params.to_attrs(case.op.schema()) {
+        for (name, value) in case.params.to_attrs() {
             node = node.set(&name, value.as_str());
         }
         let given: Vec<_> = names.iter().cloned().zip(case.inputs.iter().map(|d| d.shape.clone())).collect();
