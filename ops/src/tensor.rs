@@ -38,7 +38,6 @@ struct Inner {
     engine: Engine,
     var: Var,
     storage: Arc<Storage>,
-    offset_bytes: usize,
     /// Where it lies in `storage`, which keeps it.
     view: RawView,
 }
@@ -96,14 +95,14 @@ impl Tensor {
         assert!(offset_bytes + desc.len_bytes() <= storage.len_bytes());
         // SAFETY: inside the storage.
         let start = unsafe { storage.start().add(offset_bytes) };
-        Tensor(Arc::new(Inner { engine, var, storage, offset_bytes, view: RawView::new(start, desc) }))
+        Tensor(Arc::new(Inner { engine, var, storage, view: RawView::new(start, desc) }))
     }
 
     /// The same memory under another shape, which takes no more of it.
     fn under(&self, shape: Shape) -> Tensor {
-        let Inner { engine, var, storage, offset_bytes, .. } = &*self.0;
+        let Inner { engine, var, storage, .. } = &*self.0;
         let desc = TensorDesc { shape, dtype: self.dtype() };
-        Tensor::at(engine.clone(), var.clone(), storage.clone(), *offset_bytes, desc)
+        Tensor::at(engine.clone(), var.clone(), storage.clone(), self.byte_range().start, desc)
     }
 
     /// The same elements under another shape of as many. Shares var and storage.
@@ -146,8 +145,8 @@ impl Tensor {
                 self.desc().len_bytes()
             )));
         }
-        let Inner { engine, storage, offset_bytes: start, .. } = &*self.0;
-        Tensor::in_storage(engine, var, storage.clone(), start + offset_bytes, desc)
+        let Inner { engine, storage, .. } = &*self.0;
+        Tensor::in_storage(engine, var, storage.clone(), self.byte_range().start + offset_bytes, desc)
     }
 
     /// A tensor in this one's memory, from its start, ordered by a var of its own. As with [`in_storage`](Self::in_storage), who
@@ -355,7 +354,8 @@ impl Tensor {
     /// The bytes of its storage that it covers.
     #[must_use]
     pub fn byte_range(&self) -> std::ops::Range<usize> {
-        self.0.offset_bytes..self.0.offset_bytes + self.desc().len_bytes()
+        let start = self.view().address().addr() - self.0.storage.start().addr().get();
+        start..start + self.desc().len_bytes()
     }
 
     /// Whether both are views of one storage and share bytes of it.

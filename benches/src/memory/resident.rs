@@ -1,4 +1,6 @@
 //! Resident memory: what binding a network and running it takes, beside what its plan says. Each in a process of its own.
+//!
+//! Pages of files do not count: they are the program's code, which comes in as it first runs and which the system may drop.
 
 use super::case::{Case, Mode};
 use super::plan::MB;
@@ -26,7 +28,7 @@ pub struct Resident {
     pub mode: Mode,
     /// What the executor says that it takes.
     pub counted_bytes: f64,
-    /// By how much resident memory grew, at its peak.
+    /// By how much resident memory grew, at its peak, files left out.
     pub grown_bytes: f64,
     /// MXNet's growth.
     pub peer_bytes: Option<f64>,
@@ -68,9 +70,9 @@ pub fn measured(case: &Case, mode: Mode, threads: u16, peer_bytes: Option<f64>) 
 pub fn measure(rt: &Runtime, case: &Case, mode: Mode) -> Result<()> {
     let warm_up = Case::new(&rt.registry, WARM_UP, WARM_UP_BATCH)?;
     drop(stepped(rt, &warm_up, mode)?);
-    let before = proc_status::bytes("VmRSS")?;
+    let (before, files) = (proc_status::bytes("VmRSS")?, proc_status::bytes("RssFile")?);
     let executor = stepped(rt, case, mode)?;
-    let grown = proc_status::bytes("VmHWM")? - before;
+    let grown = proc_status::bytes("VmHWM")? - before - (proc_status::bytes("RssFile")? - files);
     subject::emit("counted", "bytes", executor.plan().total_bytes() as f64);
     subject::emit("grown", "bytes", grown);
     Ok(())

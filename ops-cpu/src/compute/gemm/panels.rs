@@ -11,11 +11,11 @@ use std::mem::MaybeUninit;
 /// Rows of the tallest tile.
 const TALLEST: usize = 6;
 /// Vectors of a panel.
-const VECTORS: usize = 6;
+const VECTORS: usize = 4;
 /// Columns of a panel, which is how far apart its rows begin.
 const WIDTH: usize = VECTORS * LANES;
 /// Bytes of a column of a panel.
-const COLUMN_BYTES: usize = 1024;
+const COLUMN_BYTES: usize = 512;
 
 /// Memory of a panel.
 #[repr(align(64))]
