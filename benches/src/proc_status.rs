@@ -1,16 +1,40 @@
 //! What the system says of this process's memory.
 
 use crate::Result;
+use std::fs;
 
-/// A figure of `/proc/self/status` that it tells in kB, such as `VmRSS`, in bytes.
+const STATUS: &str = "/proc/self/status";
+
+/// A figure of `/proc/self/status` that it tells in kB, such as `VmRSS`, in bytes. The kernel tells it within some tens of pages
+/// a core.
 ///
 /// # Errors
 /// When there is none.
 pub fn bytes(key: &str) -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    figure(STATUS, key)
+}
+
+/// The bytes that are resident and no file's, to the page.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn anonymous_bytes() -> Result<f64> {
+    figure("/proc/self/smaps_rollup", "Anonymous")
+}
+
+/// From now on `VmHWM` is the peak.
+///
+/// # Errors
+/// When the system does not let us.
+pub fn forget_peak() -> Result<()> {
+    Ok(fs::write("/proc/self/clear_refs", "5")?)
+}
+
+fn figure(file: &str, key: &str) -> Result<f64> {
+    let text = fs::read_to_string(file)?;
     let value = |line: &str| line.strip_prefix(key)?.strip_prefix(':')?.trim().strip_suffix(" kB")?.parse::<f64>().ok();
-    let kilobytes = status.lines().find_map(value);
-    kilobytes.map(|k| k * 1024.0).ok_or_else(|| format!("/proc/self/status has no {key}").into())
+    let kilobytes = text.lines().find_map(value);
+    kilobytes.map(|k| k * 1024.0).ok_or_else(|| format!("{file} has no {key}").into())
 }
 
 #[cfg(test)]
@@ -23,5 +47,14 @@ mod tests {
         let now = bytes("VmRSS").unwrap();
         assert!(now > 0.0 && bytes("VmHWM").unwrap() >= now);
         assert!(bytes("VmNothing").unwrap_err().to_string().contains("VmNothing"));
+    }
+
+    #[test]
+    fn what_is_anonymous_grows_with_what_is_written() {
+        let before = anonymous_bytes().unwrap();
+        let written = vec![1u8; 64 << 20];
+        assert!(anonymous_bytes().unwrap() - before > f64::from(60 << 20), "{}", written[5]);
+        forget_peak().unwrap();
+        assert!(bytes("VmHWM").unwrap() > before);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::graph::{Graph, Node};
 use std::collections::HashMap;
-use varflow_ops::{Entry, Operator, Params};
+use varflow_ops::Entry;
 
 impl Node {
     /// `fc1_output`; a variable's only output has its name.
@@ -16,13 +16,13 @@ impl Node {
     #[must_use]
     pub fn output_names(&self) -> Vec<String> {
         let Some(op) = &self.op else { return vec![self.name.clone()] };
-        output_names(&**op, &self.params, &self.name)
+        op.outputs(&self.params).iter().map(|output| output_name(&self.name, output)).collect()
     }
 }
 
-/// The names of all outputs of a use of an operator.
-pub(crate) fn output_names(op: &dyn Operator, params: &Params, node: &str) -> Vec<String> {
-    op.outputs(params).into_iter().map(|output| format!("{node}_{output}")).collect()
+/// The name of what an operator calls `output`, of a node.
+pub(crate) fn output_name(node: &str, output: &str) -> String {
+    format!("{node}_{output}")
 }
 
 impl Graph {

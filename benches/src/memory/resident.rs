@@ -70,9 +70,11 @@ pub fn measured(case: &Case, mode: Mode, threads: u16, peer_bytes: Option<f64>) 
 pub fn measure(rt: &Runtime, case: &Case, mode: Mode) -> Result<()> {
     let warm_up = Case::new(&rt.registry, WARM_UP, WARM_UP_BATCH)?;
     drop(stepped(rt, &warm_up, mode)?);
-    let (before, files) = (proc_status::bytes("VmRSS")?, proc_status::bytes("RssFile")?);
+    let before = proc_status::anonymous_bytes()?;
+    proc_status::forget_peak()?;
     let executor = stepped(rt, case, mode)?;
-    let grown = proc_status::bytes("VmHWM")? - before - (proc_status::bytes("RssFile")? - files);
+    let above_now = proc_status::bytes("VmHWM")? - proc_status::bytes("VmRSS")?;
+    let grown = proc_status::anonymous_bytes()? + above_now.max(0.0) - before;
     subject::emit("counted", "bytes", executor.plan().total_bytes() as f64);
     subject::emit("grown", "bytes", grown);
     Ok(())

@@ -11,6 +11,7 @@ use crate::placement::{COPY, group_of};
 use crate::plan::{EntryMap, Occupant, Place, Plan, View};
 use crate::{Graph, Node};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use varflow_engine::{Engine, Var};
 use varflow_ops::{
     BoundOp, BoundTensors, DType, Entry, Error, Kernel, Operator, Result, Runtime, Shape, Storage, Tensor, TensorDesc,
@@ -38,13 +39,17 @@ pub(super) fn bind(rt: &Runtime, graph: &Graph, given: &[(String, Shape)], optio
         Some(if is_copy { lanes.copy.clone() } else { lanes.compute.clone() })
     };
     let views = tensors.views(&net.graph, &plan);
-    let tasks = |kernels: Vec<(usize, Box<dyn Kernel>)>| -> Result<Box<[Task]>> {
+    // Most nodes have but one, which has the same name.
+    let mut outputs: HashMap<Vec<String>, Arc<[String]>> = HashMap::new();
+    let mut tasks = |kernels: Vec<(usize, Box<dyn Kernel>)>| -> Result<Box<[Task]>> {
         let task = |(i, kernel)| {
             let node: &Node = &net.graph.nodes[i];
-            let op = node.op.clone().ok_or_else(|| Error::Contract("runs nothing".to_string()).at(node.place()))?;
-            let bound = tensors.bind(&net, &plan, i, &*op, kernel)?;
+            let op = node.op.as_ref().ok_or_else(|| Error::Contract("runs nothing".to_string()).at(node.place()))?;
+            let bound = tensors.bind(&net, &plan, i, &**op, kernel)?;
+            let names = op.outputs(&node.params);
+            let outputs = outputs.entry(names.clone()).or_insert_with(|| names.into()).clone();
             let views = views.get(&i).map_or_else(Box::default, |views| views.clone().into());
-            Ok(Task { op, params: node.params.clone(), lane: lane(node), bound, views })
+            Ok(Task { lane: lane(node), bound, outputs, views })
         };
         kernels.into_iter().map(task).collect()
     };

@@ -6,18 +6,18 @@
 //! go of each when its own last task on it is done, so updates of parameters run beside the rest of a backward pass.
 
 use super::{Monitor, Named};
-use crate::names::output_names;
+use crate::names::output_name;
 use std::sync::Arc;
 use varflow_engine::{Engine, Gate, LaneHandle, Recorder, Schedule, Var};
-use varflow_ops::{BoundOp, Operator, Params, Result, Tensor};
+use varflow_ops::{BoundOp, Result, Tensor};
 
 /// A node's task.
 pub(super) struct Task {
-    pub(super) op: Arc<dyn Operator>,
-    pub(super) params: Params,
     /// `None`: the default lane.
     pub(super) lane: Option<LaneHandle>,
     pub(super) bound: BoundOp,
+    /// What the operator calls its outputs.
+    pub(super) outputs: Arc<[String]>,
     /// The results that are views of its own, which no task computes.
     pub(super) views: Box<[Named]>,
 }
@@ -59,8 +59,9 @@ impl Tasks {
             for task in tasks {
                 task.bound.record(engine, &mut recorder, task.lane.as_ref(), self.seed);
                 if monitor.is_some() {
-                    let names = output_names(&*task.op, &task.params, task.bound.name()).into_iter();
-                    let outputs = names.zip(task.bound.outputs()).filter_map(|(name, t)| Some((name, t.as_ref()?)));
+                    let name = |output| output_name(task.bound.name(), output);
+                    let outputs = task.outputs.iter().zip(task.bound.outputs());
+                    let outputs = outputs.filter_map(|(output, tensor)| Some((name(output), tensor.as_ref()?)));
                     outputs.for_each(|(name, tensor)| self.show(&mut recorder, monitor, &name, tensor));
                     self.show_all(&mut recorder, monitor, &task.views);
                 }
