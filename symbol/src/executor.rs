@@ -47,11 +47,11 @@ pub struct Executor {
     can_go_back: bool,
     tasks: Tasks,
     passes: Passes,
-    args: Vec<Named>,
-    auxes: Vec<Named>,
-    outputs: Vec<Named>,
-    head_grads: Vec<Named>,
-    grads: Vec<Named>,
+    args: Box<[Named]>,
+    auxes: Box<[Named]>,
+    outputs: Box<[Named]>,
+    head_grads: Box<[Named]>,
+    grads: Box<[Named]>,
     report: PlanReport,
 }
 

@@ -234,22 +234,22 @@ impl Tensors {
         self.entries[entry].clone().ok_or_else(|| missing().at(net.graph.nodes[entry.node].place()))
     }
 
-    fn named(&self, net: &Network, variables: &[usize]) -> Result<Vec<Named>> {
+    fn named(&self, net: &Network, variables: &[usize]) -> Result<Box<[Named]>> {
         let named = |i: &usize| Ok((net.graph.nodes[*i].name.clone(), self.entry(net, Entry { node: *i, output: 0 })?));
         variables.iter().map(named).collect()
     }
 
-    fn outputs(&self, net: &Network) -> Result<Vec<Named>> {
+    fn outputs(&self, net: &Network) -> Result<Box<[Named]>> {
         let names = net.graph.entry_names(&net.outputs);
         names.into_iter().zip(&net.outputs).map(|(name, e)| Ok((name, self.entry(net, *e)?))).collect()
     }
 
-    fn head_grads(&self, net: &Network) -> Result<Vec<Named>> {
+    fn head_grads(&self, net: &Network) -> Result<Box<[Named]>> {
         let variables: Vec<usize> = net.head_grads.iter().copied().flatten().collect();
         self.named(net, &variables)
     }
 
-    fn grads(&self, engine: &Engine, net: &Network) -> Result<Vec<Named>> {
+    fn grads(&self, engine: &Engine, net: &Network) -> Result<Box<[Named]>> {
         let mut grads = Vec::with_capacity(net.grads.len());
         for grad in &net.grads {
             let desc = &net.descs[Entry { node: grad.argument, output: 0 }];
@@ -259,7 +259,7 @@ impl Tensors {
             };
             grads.push((net.graph.nodes[grad.argument].name.clone(), tensor));
         }
-        Ok(grads)
+        Ok(grads.into())
     }
 }
 
