@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use varflow_engine::Engine;
-use varflow_ops::{Registry, Runtime, Shape, defs};
+use varflow_ops::{Operator, Params, Provider, Registry, Result, Runtime, Schema, Shape, Shapes, TensorDesc, defs};
 use varflow_symbol::{BindOptions, Executor, Passes, Symbol, passed, sym};
 
 fn registry() -> Registry {
@@ -95,6 +95,52 @@ fn what_mixes_samples_is_computed_on_the_whole() {
     assert_close(&found, &wanted);
     // The first in four parts; what comes after the mean as a whole.
     assert_eq!(convolutions, 4 + 1);
+}
+
+/// Says of each sample how often it was seen, and counts once more in place.
+struct Seen(Schema);
+
+impl Operator for Seen {
+    fn name(&self) -> &str {
+        "seen"
+    }
+    fn doc(&self) -> &str {
+        ""
+    }
+    fn schema(&self) -> &Schema {
+        &self.0
+    }
+    fn inputs(&self, _: &Params) -> Vec<String> {
+        vec!["data".to_string(), "counts".to_string()]
+    }
+    fn mutates(&self, _: &Params) -> Vec<usize> {
+        vec![1]
+    }
+    fn infer_shape(&self, _: &Params, shapes: &mut Shapes) -> Result<()> {
+        shapes.set_output(0, shapes.input(0).clone(), "it has the data's shape")
+    }
+    fn per_sample(&self, _: &Params, _: &[TensorDesc]) -> Option<Vec<usize>> {
+        Some(vec![0, 1])
+    }
+}
+
+#[test]
+fn what_changes_its_samples_is_not_given_copies_of_them() {
+    let mut registry = registry();
+    registry.install(Provider::new("counting").operator(Seen(Schema::new()))).unwrap();
+    let x = sym::relu(sym::var("data")).build();
+    let net = op("seen", &[&x, &sym::var("counts").build()], &[]);
+    let given = ["data", "counts"].map(|name| (name.to_string(), Shape::new(&DATA)));
+    let options = BindOptions {
+        passes: Passes::named("split_batch").unwrap(),
+        samples_at_a_time: Some(5),
+        ..BindOptions::default()
+    };
+    let graph = passed(&net.resolve(&registry).unwrap(), &registry, &given, &options).unwrap().graph;
+    let named = |name: &str| graph.nodes.iter().filter(|n| n.op.as_ref().is_some_and(|op| op.name() == name)).count();
+    assert_eq!((named("Activation"), named("seen")), (3, 1));
+    let seen = graph.nodes.iter().find(|n| n.op.as_ref().is_some_and(|op| op.name() == "seen")).unwrap();
+    assert_eq!(graph.nodes[seen.inputs[1].node].name, "counts");
 }
 
 #[test]

@@ -36,6 +36,24 @@ fn a_plugin_of_version_2_says_nothing_to_planners() {
 }
 
 #[test]
+fn pairs_that_cannot_be_are_left_out_of_older_plugins_and_refused_in_new_ones() {
+    // The pair of an input that is mutated, and one pair twice.
+    for (faults, left) in [(["-DMUTATED=1", "-DPAIRS=1"], vec![]), (["-DMUTATED=0", "-DPAIRS=2"], vec![(0, 0)])] {
+        for version in ["1", "2"] {
+            let built = build("minimal.c", &[&format!("-DABI={version}"), "-DNEEDS=1", faults[0], faults[1]]);
+            let mut registry = Registry::new();
+            registry.load(built.path()).unwrap();
+            let copy = registry.operator("Copy").unwrap();
+            let params = copy.schema().parse(&attrs(&[])).unwrap();
+            assert_eq!(copy.inplace(&params), left, "version {version}: {faults:?}");
+        }
+        let built = build("minimal.c", &["-DABI=3", "-DNEEDS=1", faults[0], faults[1]]);
+        let text = Registry::new().load(built.path()).unwrap_err().to_string();
+        assert!(text.contains("operator Copy"), "{text}");
+    }
+}
+
+#[test]
 fn a_plugin_of_a_later_version_works_if_it_can() {
     let built = build("minimal.c", &["-DABI=9", "-DNEEDS=2", "-DLONGER"]);
     assert!(copies(&built));
