@@ -10,6 +10,7 @@ use super::{Executor, Named};
 use crate::placement::{COPY, group_of};
 use crate::plan::{EntryMap, Occupant, Place, Plan, View};
 use crate::{Graph, Node};
+use std::collections::hash_map::Entry as HashEntry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use varflow_engine::{Engine, Var};
@@ -106,8 +107,11 @@ impl Tensors {
         arena: &Arena,
         options: &BindOptions,
     ) -> Result<Tensors> {
-        let in_arena = |start: usize, desc: TensorDesc| {
-            Tensor::in_storage(engine, engine.var(), arena.storage.clone(), start, desc)
+        // What takes the same place has the same var: its tasks come one after the other anyway.
+        let mut vars: HashMap<(usize, usize), Var> = HashMap::new();
+        let mut in_arena = |start: usize, desc: TensorDesc| {
+            let var = vars.entry((start, desc.len_bytes())).or_insert_with(|| engine.var()).clone();
+            Tensor::in_storage(engine, var, arena.storage.clone(), start, desc)
         };
         let mut entries = EntryMap::from_fn(&net.graph, |_| None);
         let mut is_users = vec![false; net.graph.nodes.len()];
@@ -178,11 +182,15 @@ impl Tensors {
                 entries[entry] = Some(root.part(*offset, net.descs[entry].clone())?);
             }
         }
-        let workspace = |(node, start): (usize, &Option<usize>)| {
-            let desc = TensorDesc::new([workspace_bytes[node]], DType::U8);
-            start.map(|start| in_arena(start, desc)).transpose()
-        };
-        let workspaces = plan.workspaces.iter().enumerate().map(workspace).collect::<Result<_>>()?;
+        let mut made: HashMap<(usize, usize), Tensor> = HashMap::new();
+        let mut workspaces = vec![None; plan.workspaces.len()];
+        for (node, start) in plan.workspaces.iter().enumerate() {
+            let (Some(start), bytes) = (*start, workspace_bytes[node]) else { continue };
+            workspaces[node] = Some(match made.entry((start, bytes)) {
+                HashEntry::Occupied(made) => made.get().clone(),
+                HashEntry::Vacant(place) => place.insert(in_arena(start, TensorDesc::new([bytes], DType::U8))?).clone(),
+            });
+        }
         Ok(Tensors { entries, workspaces })
     }
 
@@ -197,8 +205,12 @@ impl Tensors {
         let node = &net.graph.nodes[i];
         let inputs = node.inputs.iter().map(|e| self.entry(net, *e)).collect::<Result<Vec<_>>>()?;
         let outputs = self.entries.node(i).to_vec();
-        let clobbers: Vec<Var> = plan.clobbers[i].iter().filter_map(|o| self.var(*o)).collect();
-        let tensors = BoundTensors { inputs, outputs, workspace: self.workspaces[i].clone() };
+        let workspace = self.workspaces[i].clone();
+        // Those that it overwrites itself need no mention.
+        let mut seen: HashSet<usize> = outputs.iter().flatten().chain(&workspace).map(|t| t.var().number()).collect();
+        let clobbers = plan.clobbers[i].iter().filter_map(|o| self.var(*o));
+        let clobbers: Vec<Var> = clobbers.filter(|var| seen.insert(var.number())).cloned().collect();
+        let tensors = BoundTensors { inputs, outputs, workspace };
         BoundOp::new(op, &node.params, &node.name, kernel, tensors, &clobbers)
     }
 
@@ -218,15 +230,17 @@ impl Tensors {
     fn arena_vars(&self, plan: &Plan) -> Vec<Var> {
         let inside = plan.places.iter().filter(|(_, place)| matches!(place, Place::Arena(_) | Place::Host(_)));
         let entries = inside.filter_map(|(entry, _)| self.entries[entry].as_ref());
-        entries.chain(self.workspaces.iter().flatten()).map(|tensor| tensor.var().clone()).collect()
+        let mut seen = HashSet::new();
+        let vars = entries.chain(self.workspaces.iter().flatten()).map(Tensor::var);
+        vars.filter(|var| seen.insert(var.number())).cloned().collect()
     }
 
-    fn var(&self, occupant: Occupant) -> Option<Var> {
+    fn var(&self, occupant: Occupant) -> Option<&Var> {
         let tensor = match occupant {
             Occupant::Entry(entry) => &self.entries[entry],
             Occupant::Workspace(node) => &self.workspaces[node],
         };
-        tensor.as_ref().map(|t| t.var().clone())
+        tensor.as_ref().map(Tensor::var)
     }
 
     fn entry(&self, net: &Network, entry: Entry) -> Result<Tensor> {
