@@ -1,6 +1,6 @@
 //! A pool of worker threads: work stealing for ordinary tasks, a heap for those with a priority.
 
-use super::parallel::SharedLoop;
+use super::parallel::Loops;
 use super::ranked::Ranked;
 use super::sleep::{Progress, Sleep, View};
 use crate::engine::Core;
@@ -53,8 +53,7 @@ struct Shared {
     inbox: Padded<Inbox>,
     workers: RwLock<Vec<Public>>,
     ranked: Ranked,
-    loops: Mutex<Vec<Arc<SharedLoop>>>,
-    loops_len: AtomicUsize,
+    loops: Loops,
     sleep: Sleep,
     /// Threads in all, and the next worker's number.
     alive: AtomicUsize,
@@ -94,8 +93,7 @@ impl Pool {
             inbox: Padded::default(),
             workers: RwLock::new(Vec::new()),
             ranked: Ranked::default(),
-            loops: Mutex::new(Vec::new()),
-            loops_len: AtomicUsize::new(0),
+            loops: Loops::default(),
             sleep: Sleep::default(),
             alive: AtomicUsize::new(0),
             next_worker: AtomicUsize::new(0),
@@ -171,21 +169,7 @@ impl Lane for Pool {
         if n <= 1 || shared.width == 1 {
             return (0..n).for_each(body);
         }
-        SharedLoop::run(
-            n,
-            body,
-            |it| {
-                lock(&shared.loops).push(it.clone());
-                shared.loops_len.fetch_add(1, Ordering::Relaxed);
-                shared.sleep.submitted_for(n - 1);
-            },
-            |it| {
-                let mut loops = lock(&shared.loops);
-                let before = loops.len();
-                loops.retain(|l| !Arc::ptr_eq(l, it));
-                shared.loops_len.fetch_sub(before - loops.len(), Ordering::Relaxed);
-            },
-        );
+        shared.loops.run(n, body, || shared.sleep.submitted_for(n - 1));
     }
 
     fn begin_block(&self) -> Result<(), Error> {
@@ -255,25 +239,13 @@ impl Shared {
         }
         queued.into_iter().for_each(|task| drop(ReadyTask::from_task(task)));
     }
-
-    /// A loop that has iterations to claim.
-    fn open_loop(&self) -> Option<Arc<SharedLoop>> {
-        if self.loops_len.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        lock(&self.loops).iter().find(|l| !l.is_spent()).cloned()
-    }
-
-    fn help_loop(&self) -> bool {
-        self.open_loop().inspect(|l| l.help()).is_some()
-    }
 }
 
 impl View for Shared {
     fn has_work(&self) -> bool {
         !self.inbox.is_empty()
             || !self.ranked.is_empty()
-            || self.open_loop().is_some()
+            || self.loops.is_any_open()
             || read(&self.workers).iter().any(|w| !w.queue.is_empty())
     }
 
@@ -328,7 +300,7 @@ impl<'a> Worker<'a> {
         let mut looks = 0;
         while !self.shared.sleep.is_stopping() && (self.next.is_some() || !self.shared.sleep.retires(self.shared.width))
         {
-            if self.shared.help_loop() {
+            if self.shared.loops.help() {
                 looks = 0;
             } else if let Some(task) = self.find() {
                 if looks > 0 {
