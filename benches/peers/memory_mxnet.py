@@ -1,7 +1,9 @@
 """MXNet's side of the table memory.
 
   python memory_mxnet.py plan SYMBOL INPUTS                     what the executor plans, for training and for inference
-  python memory_mxnet.py run SYMBOL INPUTS training|inference   what binding and three steps take of resident memory
+  python memory_mxnet.py run SYMBOL INPUTS training|inference SYMBOL INPUTS
+                                                                what binding and three steps take of resident memory, after
+                                                                the second network was bound and run, and is gone
 
 SYMBOL is a symbol JSON file, INPUTS a JSON object with the shapes of data and labels. Prints one JSON object a figure.
 """
@@ -23,13 +25,12 @@ def planned_mb(executor):
     return int(re.search(r'Total (\d+) MB allocated', executor.debug_str()).group(1))
 
 
-def status_bytes(key):
-    with open('/proc/self/status') as status:
-        return int(re.search(key + r':\s+(\d+) kB', status.read()).group(1)) * 1024
+def figure(file, key):
+    with open('/proc/self/' + file) as text:
+        return int(re.search(key + r':\s+(\d+) kB', text.read()).group(1)) * 1024
 
 
-def grown_bytes(symbol, inputs, mode):
-    before = status_bytes('VmRSS')
+def stepped(symbol, inputs, mode):
     executor = bound(symbol, inputs, mode)
     for array in executor.arg_dict.values():
         # In place, and so that no page stays one that was never written to.
@@ -39,22 +40,38 @@ def grown_bytes(symbol, inputs, mode):
         if mode == 'training':
             executor.backward()
         mx.nd.waitall()
-    return status_bytes('VmHWM') - before
+    return executor
+
+
+def grown_bytes(network, mode, warm_up):
+    """At the peak, pages of files left out."""
+    stepped(*warm_up, mode)
+    mx.nd.waitall()
+    before = figure('smaps_rollup', 'Anonymous')
+    with open('/proc/self/clear_refs', 'w') as peak:
+        peak.write('5')
+    executor = stepped(*network, mode)
+    above_now = max(figure('status', 'VmHWM') - figure('status', 'VmRSS'), 0)
+    grown = figure('smaps_rollup', 'Anonymous') + above_now - before
+    del executor
+    return grown
 
 
 def emit(workload, unit, value):
     print(json.dumps({'version': mx.__version__, 'workload': workload, 'unit': unit, 'value': value}), flush=True)
 
 
+def network(path, inputs):
+    return mx.sym.load(path), {name: tuple(shape) for name, shape in json.loads(inputs).items()}
+
+
 def main():
-    what, path, inputs = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    inputs = {name: tuple(shape) for name, shape in inputs.items()}
-    symbol = mx.sym.load(path)
+    what, given = sys.argv[1], network(*sys.argv[2:4])
     if what == 'plan':
         for mode in ('training', 'inference'):
-            emit(mode, 'MB', planned_mb(bound(symbol, inputs, mode)))
+            emit(mode, 'MB', planned_mb(bound(*given, mode)))
     else:
-        emit('resident', 'bytes', grown_bytes(symbol, inputs, sys.argv[4]))
+        emit('resident', 'bytes', grown_bytes(given, sys.argv[4], network(*sys.argv[5:7])))
 
 
 main()

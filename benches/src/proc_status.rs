@@ -42,19 +42,17 @@ fn figure(file: &str, key: &str) -> Result<f64> {
 mod tests {
     use super::*;
 
+    // One test, over more than the tests beside it take.
     #[test]
-    fn a_peak_is_no_less_than_what_is_resident_now() {
-        let now = bytes("VmRSS").unwrap();
-        assert!(now > 0.0 && bytes("VmHWM").unwrap() >= now);
-        assert!(bytes("VmNothing").unwrap_err().to_string().contains("VmNothing"));
-    }
-
-    #[test]
-    fn what_is_anonymous_grows_with_what_is_written() {
+    fn figures_are_told_as_they_are() {
+        const HALF: f64 = (128 << 20) as f64;
         let before = anonymous_bytes().unwrap();
-        let written = vec![1u8; 64 << 20];
-        assert!(anonymous_bytes().unwrap() - before > f64::from(60 << 20), "{}", written[5]);
+        let written = vec![1u8; 256 << 20];
+        assert!(anonymous_bytes().unwrap() - before > HALF, "{}", written[5]);
+        drop(written);
+        assert!(bytes("VmHWM").unwrap() - before > HALF);
         forget_peak().unwrap();
-        assert!(bytes("VmHWM").unwrap() > before);
+        assert!(bytes("VmHWM").unwrap() - before < HALF);
+        assert!(bytes("VmNothing").unwrap_err().to_string().contains("VmNothing"));
     }
 }

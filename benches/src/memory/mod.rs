@@ -108,12 +108,13 @@ pub fn run(args: &Args) -> Result<()> {
     let mut lines = table::plan_lines(&rows, &against.origin());
     if args.rss {
         let mut rows = Vec::new();
+        let warm_up = resident::warm_up(&registry)?;
         for case in &cases {
             let batch_size = if SMALL.contains(&&case.network[..]) { SMALL_BATCH } else { RESIDENT_BATCH };
             let case = Case::new(&registry, &case.network, batch_size)?;
             for mode in Mode::ALL {
                 eprintln!("{}, {mode}, resident …", case.network);
-                let peer = against.mxnet().map(|mxnet| mxnet.resident_bytes(&case, mode));
+                let peer = against.mxnet().map(|mxnet| mxnet.resident_bytes(&case, mode, &warm_up));
                 let peer = peer.transpose().unwrap_or_else(|e| note(&mut missing, &*e));
                 rows.push(resident::measured(&case, mode, args.threads, peer)?);
             }

@@ -77,22 +77,29 @@ impl Mxnet {
         Ok((plan, samples.first().map_or_else(String::new, |s| s.version.clone())))
     }
 
-    /// By how many bytes resident memory grows when it binds and runs.
+    /// By how many bytes resident memory grows when it binds and runs, after `warm_up` did.
     ///
     /// # Errors
     /// What MXNet says.
-    pub fn resident_bytes(&self, case: &Case, mode: Mode) -> Result<f64> {
-        let samples = self.ask("run", case, &[mode.to_string().into()])?;
+    pub fn resident_bytes(&self, case: &Case, mode: Mode, warm_up: &Case) -> Result<f64> {
+        let [symbol, inputs] = self.network(warm_up, "warm-up-symbol.json")?;
+        let samples = self.ask("run", case, &[mode.to_string().into(), symbol, inputs])?;
         samples.first().map(|s| s.value).ok_or_else(|| "MXNet tells nothing".into())
     }
 
     fn ask(&self, what: &str, case: &Case, more: &[OsString]) -> Result<Vec<Sample>> {
-        let symbol = self.folder.path().join("symbol.json");
-        symbol_json::save(&symbol, &case.graph)?;
-        let inputs: Map<_, _> = case.inputs.iter().map(|(name, shape)| (name.clone(), json!(shape.dims()))).collect();
-        let mut args = vec![what.into(), symbol.into(), json!(inputs).to_string().into()];
+        let [symbol, inputs] = self.network(case, "symbol.json")?;
+        let mut args = vec![what.into(), symbol, inputs];
         args.extend_from_slice(more);
         let samples = self.contender.run(Setting::Free, &args, LIMIT);
         samples.map_err(|e| format!("mxnet, {}: {e}", case.network).into())
+    }
+
+    /// A network as the script wants it: its file, and the shapes of its inputs.
+    fn network(&self, case: &Case, file: &str) -> Result<[OsString; 2]> {
+        let symbol = self.folder.path().join(file);
+        symbol_json::save(&symbol, &case.graph)?;
+        let inputs: Map<_, _> = case.inputs.iter().map(|(name, shape)| (name.clone(), json!(shape.dims()))).collect();
+        Ok([symbol.into(), json!(inputs).to_string().into()])
     }
 }

@@ -8,6 +8,7 @@ use super::subject;
 use crate::report::{Bound, Verdict};
 use crate::{Result, proc_status};
 use varflow::Runtime;
+use varflow::ops::Registry;
 use varflow::symbol::Executor;
 
 /// Steps that are run.
@@ -68,8 +69,7 @@ pub fn measured(case: &Case, mode: Mode, threads: u16, peer_bytes: Option<f64>) 
 /// # Errors
 /// A network that cannot be bound, a failed step.
 pub fn measure(rt: &Runtime, case: &Case, mode: Mode) -> Result<()> {
-    let warm_up = Case::new(&rt.registry, WARM_UP, WARM_UP_BATCH)?;
-    drop(stepped(rt, &warm_up, mode)?);
+    drop(stepped(rt, &warm_up(&rt.registry)?, mode)?);
     let before = proc_status::anonymous_bytes()?;
     proc_status::forget_peak()?;
     let executor = stepped(rt, case, mode)?;
@@ -78,6 +78,14 @@ pub fn measure(rt: &Runtime, case: &Case, mode: Mode) -> Result<()> {
     subject::emit("counted", "bytes", executor.plan().total_bytes() as f64);
     subject::emit("grown", "bytes", grown);
     Ok(())
+}
+
+/// What is bound and run before anything is measured, here and in MXNet.
+///
+/// # Errors
+/// None that the zoo has.
+pub fn warm_up(registry: &Registry) -> Result<Case> {
+    Case::new(registry, WARM_UP, WARM_UP_BATCH)
 }
 
 fn stepped(rt: &Runtime, case: &Case, mode: Mode) -> Result<Executor> {

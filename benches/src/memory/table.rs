@@ -83,8 +83,9 @@ pub fn print_resident(rows: &[Resident]) {
     }
     println!("\n## Resident memory, MB\n\n{}", aligned(&table));
     println!(
-        "Each in a process of its own: the peak of resident memory after binding and three steps, over what was resident \
-         before binding. varflow's accounts: plan, parameters, gradients, auxiliary states, data and outputs.\n"
+        "Each in a process of its own, in which LeNet was bound and run before: the peak of resident memory after binding and \
+         three steps, over what was resident before binding; pages of files (the program's code) left out. \
+         varflow's accounts: plan, parameters, gradients, auxiliary states, data and outputs.\n"
     );
 }
 
