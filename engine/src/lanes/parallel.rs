@@ -21,7 +21,8 @@ pub(super) struct Loops {
     len: AtomicUsize,
 }
 
-// SAFETY: what the pointers point to is Sync, and lives for as long as they are in the list.
+// SAFETY: a loop lives for as long as it is in the list, and may be used from any thread: its body is Sync, all else in it an
+// atomic, locked, or never changed.
 unsafe impl Send for Loops {}
 // SAFETY: as above.
 unsafe impl Sync for Loops {}
