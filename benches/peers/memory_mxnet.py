@@ -50,11 +50,9 @@ def grown_bytes(network, mode, warm_up):
     before = figure('smaps_rollup', 'Anonymous')
     with open('/proc/self/clear_refs', 'w') as peak:
         peak.write('5')
-    executor = stepped(*network, mode)
+    executor = stepped(*network, mode)  # alive while it is measured
     above_now = max(figure('status', 'VmHWM') - figure('status', 'VmRSS'), 0)
-    grown = figure('smaps_rollup', 'Anonymous') + above_now - before
-    del executor
-    return grown
+    return figure('smaps_rollup', 'Anonymous') + above_now - before
 
 
 def emit(workload, unit, value):

@@ -54,6 +54,15 @@ fn small_networks_take_less_than_in_mxnet() {
 }
 
 #[test]
+fn batches_are_as_large_as_asked_for() {
+    let lines = lines(&["--only", "mlp", "--batch-size", "4"]);
+    assert!(!lines.is_empty() && lines.iter().all(|l| l["batch_size"] == 4), "{lines:?}");
+    // What MXNet planned is stored for batches of another size.
+    assert!(lines.iter().all(|l| l["mxnet_mb"].is_null()), "{lines:?}");
+    assert!(refused(&["--only", "mlp", "--batch-size", "0"]).contains("--batch-size"));
+}
+
+#[test]
 fn a_budget_is_kept_to() {
     let printed = printed(&["--only", "inception-bn"]);
     assert!(printed.contains("## With a budget"), "{printed}");

@@ -36,8 +36,6 @@ const NETWORKS: [&str; 9] = [
 const SMALL: [&str; 2] = ["mlp", "lenet"];
 const SMALL_BATCH: usize = 1024;
 const BATCH: usize = 32;
-/// Batches of networks that are run.
-const RESIDENT_BATCH: usize = 32;
 /// The networks that are timed unless others are asked for.
 const TIMED: [&str; 5] = ["resnet-20", "inception-bn-28-small", "inception-bn", "resnet-50", "vgg-16"];
 /// Batches of networks that are timed: smaller where a sample is large.
@@ -70,6 +68,9 @@ pub struct Args {
     /// Write what MXNet plans to this file, as stored references
     #[arg(long, value_name = "FILE", requires = "peers")]
     store: Option<PathBuf>,
+    /// Samples a batch [default: as in RESULTS.md, by network]
+    #[arg(long, value_name = "N", conflicts_with = "store", value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: Option<u32>,
     /// Threads that compute
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
@@ -78,6 +79,11 @@ pub struct Args {
 impl Args {
     fn networks(&self) -> Vec<String> {
         if self.all { zoo::names().collect() } else { self.only_or(&NETWORKS) }
+    }
+
+    /// What is asked for, or what is usual.
+    fn batch_size_or(&self, usual: usize) -> usize {
+        self.batch_size.map_or(usual, |n| n as usize)
     }
 
     fn only_or(&self, usual: &[&str]) -> Vec<String> {
@@ -93,7 +99,7 @@ pub fn run(args: &Args) -> Result<()> {
     let registry = ::varflow::registry()?;
     let (mut against, mut missing) = against(args)?;
     let networks = args.networks();
-    let batch_size = |network: &str| if SMALL.contains(&network) { SMALL_BATCH } else { BATCH };
+    let batch_size = |network: &str| args.batch_size_or(if SMALL.contains(&network) { SMALL_BATCH } else { BATCH });
     // A mistyped name is told before minutes have passed.
     let cases = networks.iter().map(|n| Case::new(&registry, n, batch_size(n))).collect::<Result<Vec<_>>>()?;
     let mut rows = Vec::new();
@@ -110,13 +116,11 @@ pub fn run(args: &Args) -> Result<()> {
         let mut rows = Vec::new();
         let warm_up = resident::warm_up(&registry)?;
         for case in &cases {
-            let batch_size = if SMALL.contains(&&case.network[..]) { SMALL_BATCH } else { RESIDENT_BATCH };
-            let case = Case::new(&registry, &case.network, batch_size)?;
             for mode in Mode::ALL {
                 eprintln!("{}, {mode}, resident …", case.network);
-                let peer = against.mxnet().map(|mxnet| mxnet.resident_bytes(&case, mode, &warm_up));
+                let peer = against.mxnet().map(|mxnet| mxnet.resident_bytes(case, mode, &warm_up));
                 let peer = peer.transpose().unwrap_or_else(|e| note(&mut missing, &*e));
-                rows.push(resident::measured(&case, mode, args.threads, peer)?);
+                rows.push(resident::measured(case, mode, args.threads, peer)?);
             }
         }
         table::print_resident(&rows);
@@ -127,7 +131,7 @@ pub fn run(args: &Args) -> Result<()> {
         let mut times = Vec::new();
         for network in args.only_or(&TIMED) {
             let is_large = zoo::by_name(&network)?.data_shape.len() >= LARGE_SAMPLE;
-            let batch_size = if is_large { TIMED_LARGE_BATCH } else { TIMED_BATCH };
+            let batch_size = args.batch_size_or(if is_large { TIMED_LARGE_BATCH } else { TIMED_BATCH });
             let case = Case::new(&registry, &network, batch_size)?;
             let row = rows.iter().find(|row| row.network == network && row.mode == Mode::Training);
             // Nothing is cheap to compute again where the same plan comes out.
@@ -135,8 +139,9 @@ pub fn run(args: &Args) -> Result<()> {
             if row.is_none_or(plan::Row::is_smaller_when_cheap) {
                 variants.push((Mode::Training, Variant::Cheap));
             }
-            let budget = row.and_then(|row| row.budget.as_ref());
-            variants.extend(budget.map(|b| (Mode::Training, Variant::Budget(b.budget_bytes / BATCH * batch_size))));
+            // That of the batch that was planned, taken to this one.
+            let budget = row.and_then(|row| Some(row.budget.as_ref()?.budget_bytes / row.batch_size * batch_size));
+            variants.extend(budget.map(|bytes| (Mode::Training, Variant::Budget(bytes))));
             for mode in Mode::ALL {
                 // Where nothing waits needlessly the plan is as concurrent as can be.
                 let row = rows.iter().find(|row| row.network == network && row.mode == mode);

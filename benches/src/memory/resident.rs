@@ -83,7 +83,7 @@ pub fn measure(rt: &Runtime, case: &Case, mode: Mode) -> Result<()> {
 /// What is bound and run before anything is measured, here and in MXNet.
 ///
 /// # Errors
-/// None that the zoo has.
+/// When the zoo has it no more.
 pub fn warm_up(registry: &Registry) -> Result<Case> {
     Case::new(registry, WARM_UP, WARM_UP_BATCH)
 }
