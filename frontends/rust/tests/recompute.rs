@@ -4,7 +4,7 @@
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 use varflow::ops::{Runtime, Shape};
-use varflow::symbol::{BindOptions, Executor, PlanReport, Recompute};
+use varflow::symbol::{BindOptions, Executor, Passes, PlanReport, Recompute, sym};
 use varflow::zoo::{self, Model};
 
 const MB: f64 = 1e6;
@@ -89,6 +89,30 @@ fn resnet_20_computes_the_same() {
 #[test]
 fn inception_bn_28_computes_the_same() {
     in_time(|| assert_same_bits("inception-bn-28-small"));
+}
+
+/// A first state, of as many samples as the data says, is computed again like all else.
+#[test]
+fn what_readers_tell_of_a_shape_holds_when_it_is_computed_again() {
+    in_time(|| {
+        let rt = varflow::runtime(2).unwrap();
+        let first = sym::op("elemwise_mul").input(sym::var("data")).input(sym::var("scale")).name("scaled").build();
+        let net = (0..6).fold(first, |x, k| {
+            let state = sym::op("_ones").set("shape", "(0, 600)").name(format!("state{k}")).build();
+            let state = sym::op("_plus_scalar").set("scalar", "1").input(state).name(format!("first{k}")).build();
+            let out = sym::op("elemwise_mul").input(state).input(x).name(format!("out{k}")).build();
+            sym::op("tanh").input(out).name(format!("gate{k}")).build()
+        });
+        let given = [("data".to_string(), Shape::new(&[5, 600]))];
+        let bind = |options: BindOptions| {
+            let options = BindOptions { for_training: true, passes: Passes::none(), ..options };
+            Executor::bind(&rt, &net, &given, &options).unwrap()
+        };
+        let plain = bind(BindOptions::default());
+        let cheap = bind(cheap());
+        assert!(cheap.plan().planned_bytes < plain.plan().planned_bytes, "{:?} {:?}", cheap.plan(), plain.plan());
+        assert_eq!(trained(cheap), trained(plain));
+    });
 }
 
 #[test]

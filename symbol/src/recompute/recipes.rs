@@ -1,10 +1,11 @@
 //! How each result can be computed again.
 
 use super::script::Script;
-use crate::Graph;
 use crate::gradient::Appender;
 use crate::placement::{GROUP, set_group};
 use crate::plan::{EntryMap, View};
+use crate::{Graph, Node};
+use std::collections::HashMap;
 use varflow_ops::{Entry, Error, Registry, Result, TensorDesc, infer_outputs};
 
 /// A graph with the nodes appended that compute results again.
@@ -90,8 +91,14 @@ impl Recipes {
     ) -> Result<Recipes> {
         let num_nodes = of.len();
         let mut known: Vec<Vec<TensorDesc>> = (0..num_nodes).map(|i| descs.node(i).to_vec()).collect();
-        for node in &graph.nodes[num_nodes..] {
+        let stands_for: HashMap<usize, usize> = same.iter().map(|(again, entry)| (again.node, entry.node)).collect();
+        for (at, node) in graph.nodes.iter().enumerate().skip(num_nodes) {
             let Some(op) = &node.op else { continue };
+            // Of the node itself once more all is known, what its readers told it included.
+            if let Some(i) = stands_for.get(&at).filter(|i| is_same_use(&graph.nodes[**i], node)) {
+                known.push(descs.node(*i).to_vec());
+                continue;
+            }
             let inputs: Vec<TensorDesc> = node.inputs.iter().map(|e| known[e.node][e.output].clone()).collect();
             known.push(infer_outputs(&**op, &node.params, &node.name, &inputs)?);
         }
@@ -127,4 +134,10 @@ impl Recipes {
         };
         nodes.iter().any(computes).then_some(nodes)
     }
+}
+
+/// Whether two nodes use one operator in one way.
+fn is_same_use(a: &Node, b: &Node) -> bool {
+    let name = |node: &Node| node.op.as_ref().map(|op| op.name().to_string());
+    name(a) == name(b) && a.params == b.params && a.inputs == b.inputs
 }
